@@ -1,0 +1,164 @@
+package triage
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Config is everything a person can ask of a balancer. It says nothing of where it was written; the file
+// belongs to internal/control.
+type Config struct {
+	Admin        string // "address:port" on loopback, or "unix:/path"
+	Listeners    []Listener
+	Groups       []Group
+	AllowTargets []netip.Prefix // exceptions to AddressPolicy
+}
+
+// DefaultAdmin is the admin address of a config that names none.
+const DefaultAdmin = "127.0.0.1:7380"
+
+// Validate returns what is wrong with the whole config. The config may be served if none of the problems is
+// an error.
+func (c Config) Validate() Problems {
+	var ps Problems
+	if err := CheckAdmin(c.Admin); err != nil {
+		ps.errorf("admin.listen", "%s", err)
+	}
+	groups := make(map[GroupName]int, len(c.Groups))
+	for i, g := range c.Groups {
+		at := index("groups", i)
+		ps.add(at, g.Validate())
+		if first, twice := groups[g.Name]; twice {
+			ps.errorf(at+".name", "group %q is there twice (also number %d)", g.Name, first+1)
+		}
+		groups[g.Name] = i
+		ps.addressesOf(at, g, AddressPolicy{Allowed: c.AllowTargets})
+	}
+	listeners := make(map[ListenerName]bool, len(c.Listeners))
+	addresses := make(map[string]ListenerName, len(c.Listeners))
+	for i, l := range c.Listeners {
+		at := index("listeners", i)
+		ps.add(at, l.Validate())
+		if listeners[l.Name] {
+			ps.errorf(at+".name", "listener %q is there twice", l.Name)
+		}
+		listeners[l.Name] = true
+		if other, twice := addresses[l.Listen]; twice {
+			ps.errorf(at+".listen", "listener %q already listens on %s", other, l.Listen)
+		}
+		addresses[l.Listen] = l.Name
+		if _, known := groups[l.Default.Forward]; !known {
+			ps.errorf(at+".default", "listener %q forwards to group %q, which does not exist", l.Name, l.Default.Forward)
+		}
+	}
+	return ps
+}
+
+// addressesOf reports targets that the policy would never let us connect to, at start instead of at night.
+func (ps *Problems) addressesOf(at string, g Group, policy AddressPolicy) {
+	for i, t := range g.Targets {
+		if addr, ok := t.ID.AddrPort(); ok {
+			if err := policy.Check(addr); err != nil {
+				*ps = append(*ps, Problem{Path: at + "." + index("targets", i), Message: err.Error(), Hint: HintOf(err)})
+			}
+		}
+	}
+}
+
+// CheckAdmin returns an error unless the admin address is one that only this machine can reach: a loopback
+// address with a port, localhost, or a unix socket.
+func CheckAdmin(s string) error {
+	if path, ok := strings.CutPrefix(s, "unix:"); ok {
+		if !strings.HasPrefix(path, "/") {
+			return fmt.Errorf("admin address %q: write the socket's whole path, as in unix:/run/triage/admin.sock", s)
+		}
+		return nil
+	}
+	host, _, err := SplitHostPort(s)
+	if err != nil {
+		return fmt.Errorf("admin address %w", err)
+	}
+	addr, err := netip.ParseAddr(host)
+	if host != "localhost" && (err != nil || !addr.Unmap().IsLoopback()) {
+		return fmt.Errorf("admin address %q is not a loopback address: anybody who can reach it could edit the balancer, "+
+			"so only 127.0.0.0/8, [::1], localhost and unix: are served", s)
+	}
+	return nil
+}
+
+// Problem is one thing that is wrong, or doubtful, in a config.
+type Problem struct {
+	Path    string // where: "groups[0].health_check.timeout"
+	Message string // what
+	Hint    string // what to do; may be empty
+	Warning bool   // doubtful, not wrong: the config may be served
+}
+
+// Problems is all that is wrong with a config, in the order of its parts.
+type Problems []Problem
+
+// Errors returns the problems that are not warnings.
+func (ps Problems) Errors() Problems {
+	var errs Problems
+	for _, p := range ps {
+		if !p.Warning {
+			errs = append(errs, p)
+		}
+	}
+	return errs
+}
+
+func (ps *Problems) errorf(path, format string, args ...any) {
+	*ps = append(*ps, Problem{Path: path, Message: fmt.Sprintf(format, args...)})
+}
+
+// add takes over the problems of a part that stands at path.
+func (ps *Problems) add(path string, part Problems) {
+	for _, p := range part {
+		p.Path = path + "." + p.Path
+		*ps = append(*ps, p)
+	}
+}
+
+func index(list string, i int) string { return list + "[" + strconv.Itoa(i) + "]" }
+
+// name checks the name of a group or listener: it appears in URLs, metrics and logs.
+func (ps *Problems) name(name, what string) {
+	if name == "" {
+		ps.errorf("name", "the %s has no name", what)
+		return
+	}
+	for _, c := range []byte(name) {
+		if !isAlphanumeric(c) && !strings.ContainsRune("-_.", rune(c)) {
+			ps.errorf("name", "the %s's name %q holds %q: use letters, digits, - _ and .", what, name, c)
+			return
+		}
+	}
+	if len(name) > 64 {
+		ps.errorf("name", "the %s's name is longer than 64 bytes", what)
+	}
+}
+
+func (ps *Problems) duration(key string, d, low, high time.Duration) {
+	if d < low || d > high {
+		ps.errorf(key, "%s %s is outside %s-%s", key, d, low, high)
+	}
+}
+
+func (ps *Problems) listenAddress(key, s string) {
+	host, port, err := net.SplitHostPort(s)
+	if err != nil {
+		ps.errorf(key, "listen address %q: write address:port, as in 127.0.0.1:8080, [::1]:8080 or :8080", s)
+		return
+	}
+	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+		ps.errorf(key, "listen address %q: the port must be a number from 1 to 65535", s)
+	}
+	if _, err := netip.ParseAddr(host); host != "" && host != "localhost" && err != nil {
+		ps.errorf(key, "listen address %q: %q is not an address of this machine", s, host)
+	}
+}

@@ -1,0 +1,24 @@
+package triage
+
+// Certainty is how sure a diagnosis is of its cause.
+type Certainty string
+
+// The certainties.
+const (
+	Proved  Certainty = "proved"  // a second question separated this cause from its look-alikes
+	Likely  Certainty = "likely"  // the evidence fits; no second question was asked, or none decided
+	Unknown Certainty = "unknown" // the evidence says what was seen, not why
+)
+
+// Diagnosis says why a check failed and what to do. Its JSON names are a contract: fields are only added.
+type Diagnosis struct {
+	Code       string    `json:"code"`                 // stable, kebab-case: redirect-to-https
+	Title      string    `json:"title"`                // a few words
+	Cause      string    `json:"cause"`                // one sentence
+	Proof      string    `json:"proof,omitempty"`      // the second question and its answer
+	Fix        string    `json:"fix,omitempty"`        // what to change; lines, the first says where
+	Evidence   []string  `json:"evidence"`             // what in the answer led here
+	Certainty  Certainty `json:"certainty"`            //
+	Candidates []string  `json:"candidates,omitempty"` // codes of other causes that the evidence allows
+	Asked      []string  `json:"asked"`                // the second questions, in order, with their answers
+}

@@ -1,0 +1,60 @@
+package triage
+
+import (
+	"net/netip"
+	"time"
+)
+
+// Phase is a part of a check that takes time of its own. The words are those of net/http/httptrace.
+type Phase uint8
+
+// The phases, in the order of a check.
+const (
+	PhaseResolve   Phase = iota // name to address
+	PhaseConnect                // until the TCP connection is made
+	PhaseTLS                    // the TLS handshake
+	PhaseFirstByte              // from the request's last byte handed to the kernel to the answer's first
+	PhaseBody                   // from the answer's first byte to its last
+	numPhases
+)
+
+var phaseNames = [numPhases]string{"resolve", "connect", "tls", "first_byte", "body"}
+
+// String is the phase's name, as in the JSON of triage check.
+func (p Phase) String() string { return phaseNames[p] }
+
+// Timing is how long each phase of a check took. A phase that did not happen, or did not end, is negative.
+type Timing [numPhases]time.Duration
+
+// NoTiming returns a timing in which no phase has happened yet.
+func NoTiming() Timing { return Timing{-1, -1, -1, -1, -1} }
+
+// All yields the phases that happened, with their durations, in order.
+func (t *Timing) All(yield func(Phase, time.Duration) bool) {
+	for p, d := range t {
+		if d >= 0 && !yield(Phase(p), d) {
+			return
+		}
+	}
+}
+
+// Exchange is everything that one check saw: what was sent, what came back, when, and how it ended. Text is
+// made from it later. It is written once, by the check, and read-only afterwards.
+type Exchange struct {
+	Key     Key
+	Dialect Dialect
+	Local   netip.AddrPort // our end; not valid if no connection was made
+	Started time.Time
+	Took    time.Duration // from Started to the verdict
+	Timing  Timing
+
+	Sent      []byte // the request, byte for byte; nil for tcp and tls
+	Head      []byte // the answer's head, or the first bytes that came if they were not HTTP
+	Body      []byte // the first bytes of the content, chunks undone
+	BodySize  int64  // how many bytes of content came in all
+	Truncated bool   // Head or Body holds less than came
+
+	Status  int // of the answer; 0 if there was none
+	Outcome Outcome
+	Detail  string // what exactly went wrong, for people ("bare LF ends a line"); may be empty
+}

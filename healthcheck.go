@@ -1,0 +1,110 @@
+package triage
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+// HealthCheck is the settings of a group's check. The zero value is not valid; start from
+// [DefaultHealthCheck]. It is a plain value: compare with ==, copy freely.
+type HealthCheck struct {
+	Protocol     Protocol
+	Port         uint16 // 0: the target's own port ("traffic-port")
+	Path         string // http and https; begins with a slash
+	SuccessCodes Matcher
+	Host         string // Host header to send; "": the target's address and port, as AWS sends it
+	Interval     time.Duration
+	Timeout      time.Duration // for the whole check, from before the connect to the last byte
+	Thresholds   Thresholds
+}
+
+// The legal ranges of a check's settings in our own dialect.
+const (
+	MinInterval  = 100 * time.Millisecond
+	MaxInterval  = time.Hour
+	MinTimeout   = 10 * time.Millisecond
+	MaxThreshold = 100
+	maxPath      = 1024 // as AWS
+)
+
+// DefaultHealthCheck returns the settings of a group that names none: TCP, as on AWS.
+func DefaultHealthCheck() HealthCheck {
+	return HealthCheck{
+		Protocol:     TCP,
+		Path:         "/",
+		SuccessCodes: MatchCodes(200, 200),
+		Interval:     5 * time.Second,
+		Timeout:      2 * time.Second,
+		Thresholds:   Thresholds{Healthy: 2, Unhealthy: 2},
+	}
+}
+
+// Validate returns what is wrong with the settings, each problem at the name of its key.
+func (c HealthCheck) Validate() Problems {
+	var ps Problems
+	if c.Interval < MinInterval || c.Interval > MaxInterval {
+		ps.errorf("interval", "interval %s is outside %s-%s", c.Interval, MinInterval, MaxInterval)
+	}
+	switch {
+	case c.Timeout < MinTimeout:
+		ps.errorf("timeout", "timeout %s is below %s", c.Timeout, MinTimeout)
+	case c.Timeout >= c.Interval:
+		ps.errorf("timeout", "timeout %s must be below the interval %s, so that one check ends before the next begins", c.Timeout, c.Interval)
+	}
+	ps.threshold("healthy_threshold", c.Thresholds.Healthy)
+	ps.threshold("unhealthy_threshold", c.Thresholds.Unhealthy)
+	if !c.Protocol.Asks() {
+		return ps
+	}
+	if err := CheckPath(c.Path); err != nil {
+		ps.errorf("path", "%s", err)
+	}
+	if c.SuccessCodes.Empty() {
+		ps.errorf("success_codes", "success codes are empty: nothing could ever pass")
+	}
+	if err := CheckHostHeader(c.Host); err != nil {
+		ps.errorf("host", "%s", err)
+	}
+	return ps
+}
+
+func (ps *Problems) threshold(key string, n int) {
+	if n < 1 || n > MaxThreshold {
+		ps.errorf(key, "%s %d is outside 1-%d", strings.ReplaceAll(key, "_", " "), n, MaxThreshold)
+	}
+}
+
+// CheckPath returns an error unless the text can stand as the target of a request: it begins with a slash
+// and holds no space, control byte, "#" or byte outside ASCII (write those as %XX).
+func CheckPath(path string) error {
+	if !strings.HasPrefix(path, "/") {
+		return fmt.Errorf("path %q does not begin with a slash", path)
+	}
+	if len(path) > maxPath {
+		return fmt.Errorf("path is longer than %d bytes", maxPath)
+	}
+	for i := range len(path) {
+		if c := path[i]; c <= ' ' || c >= 0x7f || c == '#' {
+			return fmt.Errorf("path %q holds %q, which cannot travel in a request line: write %%%02X", path, c, c)
+		}
+	}
+	return nil
+}
+
+// CheckHostHeader returns an error unless the text can stand in a Host header. "" is allowed.
+func CheckHostHeader(host string) error {
+	for i := range len(host) {
+		if c := host[i]; !isAlphanumeric(c) && !strings.ContainsRune("-._:[]", rune(c)) {
+			return fmt.Errorf("host %q holds %q, which no host name has", host, c)
+		}
+	}
+	return nil
+}
+
+// Noticed returns after how long at the least and at the most a target that fails is taken out, counted from
+// the moment it fails: the last of the failing checks may be answered at once, or not before its timeout.
+func (c HealthCheck) Noticed() (least, most time.Duration) {
+	n := time.Duration(c.Thresholds.Unhealthy)
+	return (n - 1) * c.Interval, n*c.Interval + c.Timeout
+}

@@ -1,0 +1,42 @@
+package triage
+
+// Nearest returns the word of the list that takes the fewest insertions, deletions and replacements to become
+// from what somebody typed; the first one if several are equally near, "" if the list is empty. Case counts
+// as no difference.
+func Nearest(typed string, words []string) string {
+	best, least := "", -1
+	for _, w := range words {
+		if d := distance(typed, w); least < 0 || d < least {
+			best, least = w, d
+		}
+	}
+	return best
+}
+
+// distance is Levenshtein's, over bytes with ASCII case folded.
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			replace := diagonal
+			if lower(a[i]) != lower(b[j]) {
+				replace++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(replace, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}
+
+func lower(c byte) byte {
+	if c >= 'A' && c <= 'Z' {
+		return c + 'a' - 'A'
+	}
+	return c
+}

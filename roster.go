@@ -1,0 +1,38 @@
+package triage
+
+// Roster is a group with the addresses that its targets have right now. Control makes it; the engine checks
+// its members, the table balances over them. It is immutable once handed out.
+type Roster struct {
+	Group
+	Members []Member
+	Routed  bool          // a listener forwards to the group
+	Policy  AddressPolicy // asked before each connect to a member
+}
+
+// Member is one address of one target, with what control knows about it.
+type Member struct {
+	Key        Key
+	Weight     int // 1 or more
+	Person     Person
+	Unresolved string // why the target's name has no address; "" if it has one
+}
+
+// CheckStatus is what the engine knows about one member at one moment.
+type CheckStatus struct {
+	Key     Key
+	Health  Health
+	Last    *Exchange // the newest check; nil before the first
+	Checks  uint64    // checks that ended, neutral ones included
+	Neutral uint64    // checks that ended neutral
+	Doubted bool      // the last three checks were neutral: the state is old news ("not trustworthy")
+}
+
+// BalanceStatus is what the table knows about one member at one moment.
+type BalanceStatus struct {
+	Key          Key
+	State        State // effective: what decides about new requests
+	Reason       Reason
+	Registration Registration
+	InFlight     int64  // requests running on it
+	Requests     uint64 // requests sent to it since it was registered
+}
