@@ -1,0 +1,39 @@
+package dialect
+
+import (
+	"crypto/tls"
+	"time"
+
+	"github.com/triage-lb/triage"
+)
+
+// own is how triage serve asks.
+var own = Spec{
+	Name:      triage.Own,
+	Title:     "triage",
+	Protocols: []triage.Protocol{triage.TCP, triage.TLS, triage.HTTP, triage.HTTPS},
+
+	Agent: "triage-health-check/1",
+	Headers: []Header{
+		{"Host", HostValue},
+		{"User-Agent", "triage-health-check/1"},
+		{"Accept", "*/*"},
+		{"Connection", "close"},
+	},
+
+	Codes:      triage.MatchCodes(200, 200),
+	LegalCodes: triage.MatchCodes(100, 599),
+
+	TLS:   TLSRule{Min: tls.VersionTLS10, Max: tls.VersionTLS13},
+	Close: CloseRST,
+
+	Timing: Timing{
+		Interval: 5 * time.Second, MinInterval: triage.MinInterval, MaxInterval: triage.MaxInterval,
+		Timeout: 2 * time.Second, MinTimeout: triage.MinTimeout, MaxTimeout: triage.MaxInterval,
+		Thresholds:   triage.Thresholds{Healthy: 2, Unhealthy: 2},
+		MinThreshold: 1, MaxThreshold: triage.MaxThreshold,
+	},
+
+	Shows: "Reason",
+	words: targetHealth,
+}

@@ -1,0 +1,166 @@
+package probe
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/triage-lb/triage"
+	"github.com/triage-lb/triage/internal/http1"
+)
+
+// answer reads an HTTP answer as it comes in and judges it. The zero value is ready.
+type answer struct {
+	head     []byte // what came until the head was complete; then the head alone
+	scanned  int    // how far head was searched for its end
+	interim  int    // answers 1xx so far
+	headDone bool
+	status   int
+	framing  http1.FramingKind
+	body     http1.Body
+	kept     []byte
+	size     int64
+}
+
+// read takes the next bytes. decided is true once the check has its verdict.
+func (a *answer) read(p *Plan, b []byte) (o triage.Outcome, detail string, decided bool) {
+	if !a.headDone {
+		a.head = append(a.head, b...)
+		rest, o, detail, decided := a.readHead(p)
+		if decided || !a.headDone {
+			return o, detail, decided
+		}
+		b = rest
+	}
+	return a.readBody(p, b)
+}
+
+// readHead looks for the end of the head, past interim answers, and returns what came after it.
+func (a *answer) readHead(p *Plan) (rest []byte, o triage.Outcome, detail string, decided bool) {
+	for {
+		if !http1.Plausible(a.head) {
+			return nil, triage.NotHTTP, fmt.Sprintf("it begins with %s", quoteStart(a.head)), true
+		}
+		n, next := http1.HeadEnd(a.head, a.scanned)
+		if n == 0 && len(a.head) > maxHead || n > maxHead {
+			return nil, triage.HeadTooLarge, fmt.Sprintf("more than %d bytes", maxHead), true
+		}
+		if n == 0 {
+			a.scanned = next
+			return nil, 0, "", false
+		}
+		r, _, err := http1.ParseResponse(a.head[:n], nil, http1.Limits{Head: maxHead})
+		if errors.Is(err, http1.ErrTooLarge) {
+			return nil, triage.HeadTooLarge, err.Error(), true
+		}
+		if err != nil {
+			return nil, triage.NotHTTP, err.Error(), true
+		}
+		if r.Status >= 200 || r.Status == 101 {
+			return a.beginBody(p, r, n)
+		}
+		if a.interim++; a.interim > maxInterim {
+			return nil, triage.NotHTTP, fmt.Sprintf("more than %d interim answers (%d)", maxInterim, r.Status), true
+		}
+		a.head, a.scanned = a.head[n:], 0
+		if len(a.head) == 0 {
+			return nil, 0, "", false
+		}
+	}
+}
+
+func (a *answer) beginBody(p *Plan, r http1.Response, n int) (rest []byte, o triage.Outcome, detail string, decided bool) {
+	a.status = r.Status
+	framing, err := r.Framing("GET")
+	if err != nil {
+		return nil, triage.NotHTTP, err.Error(), true
+	}
+	a.headDone, a.framing = true, framing.Kind
+	a.body = http1.NewBody(framing)
+	rest = a.head[n:]
+	a.head = a.head[:n:n]
+	if framing.Kind == http1.UntilClose && p.Dialect.FramedBody && p.Codes.Match(a.status) {
+		return nil, triage.BodyUnframed, "", true
+	}
+	return rest, 0, "", false
+}
+
+func (a *answer) readBody(p *Plan, b []byte) (o triage.Outcome, detail string, decided bool) {
+	for !a.body.Done() && len(b) > 0 {
+		data, n, err := a.body.Next(b)
+		a.keep(p, data)
+		if err != nil {
+			return a.judge(p, triage.BodyMalformed), err.Error(), true
+		}
+		if n == 0 {
+			break
+		}
+		b = b[n:]
+	}
+	if a.body.Done() || a.size > maxBody {
+		return a.judge(p, triage.Matched), "", true
+	}
+	return 0, "", false
+}
+
+// judge gives the verdict of the status code where that is a failure, else the other one: a code that does
+// not match says more than what became of its body.
+func (a *answer) judge(p *Plan, otherwise triage.Outcome) triage.Outcome {
+	if !p.Codes.Match(a.status) {
+		return triage.CodeMismatch
+	}
+	return otherwise
+}
+
+// end says what the end of the connection means; how is "closed" or "reset".
+func (a *answer) end(p *Plan, how string) (triage.Outcome, string) {
+	if !a.headDone {
+		o := triage.ClosedBeforeAnswer
+		if how == "reset" {
+			o = triage.ResetBeforeAnswer
+		}
+		if len(a.head) == 0 {
+			return o, "not one byte came"
+		}
+		return o, fmt.Sprintf("after %d bytes of the head", len(a.head))
+	}
+	if how == "closed" && a.body.EOF() == nil {
+		return a.judge(p, triage.Matched), ""
+	}
+	return a.judge(p, triage.BodyTruncated), fmt.Sprintf("%s after %d bytes of the body", how, a.size)
+}
+
+// keep counts content and keeps its beginning.
+func (a *answer) keep(p *Plan, data []byte) {
+	a.size += int64(len(data))
+	limit := p.KeepBody
+	if limit == 0 {
+		limit = DefaultKeepBody
+	}
+	if room := limit - len(a.kept); room > 0 {
+		a.kept = append(a.kept, data[:min(room, len(data))]...)
+	}
+}
+
+// maxKeptHead bounds what an exchange holds of bytes that never became a head.
+const maxKeptHead = 16 << 10
+
+func (a *answer) store(x *triage.Exchange) {
+	x.Status = a.status
+	x.Head = a.head
+	if len(x.Head) > maxKeptHead {
+		x.Head, x.Truncated = x.Head[:maxKeptHead:maxKeptHead], true
+	}
+	x.Body, x.BodySize = a.kept, a.size
+	if int64(len(a.kept)) < a.size {
+		x.Truncated = true
+	}
+}
+
+// quoteStart shows the first bytes of something that is not HTTP.
+func quoteStart(b []byte) string {
+	const most = 16
+	if len(b) > most {
+		return fmt.Sprintf("%q…", b[:most])
+	}
+	return fmt.Sprintf("%q", b)
+}

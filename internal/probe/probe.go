@@ -1,0 +1,116 @@
+// Package probe is one health check as a session without I/O.
+//
+// A [Session] is told what happened on its connection, as an [Event], and says what to do next, as an
+// [Action]: dial, write, wait for more, or stop because there is a verdict. It never touches a socket, a
+// timer or a clock, so recorded bytes drive it in tests, and any driver drives it in production: an event
+// loop, or [Do], which runs one check over a blocking connection.
+//
+// The settings of a check are compiled once into a [Plan], which any number of sessions share. A Session
+// belongs to one goroutine; it starts none, but a TLS handshake runs as a coroutine of the goroutine that
+// drives the session, and must be driven to its end, by the verdict or by [Session.Stop], on that goroutine.
+//
+// The package does not resolve names, schedule anything, follow redirects, or decide about health.
+package probe
+
+import (
+	"crypto/tls"
+	"net/netip"
+	"time"
+
+	"github.com/triage-lb/triage"
+	"github.com/triage-lb/triage/internal/dialect"
+)
+
+// Plan is what one group of checks has in common. It is immutable: make a new one to change a setting.
+type Plan struct {
+	Dialect  *dialect.Spec
+	Protocol triage.Protocol
+	Path     string
+	Host     string           // Host header instead of the dialect's; "" keeps its rule
+	Extra    []dialect.Header // header lines after the dialect's own
+	Codes    triage.Matcher
+	Timeout  time.Duration // for the whole check, from before the connect to the last byte
+	KeepBody int           // bytes of content kept in the exchange; 0: DefaultKeepBody
+	tls      *tls.Config
+}
+
+// DefaultKeepBody is how much of an answer's content an exchange keeps: enough for an error page's title and
+// first sentence, and little enough to keep one for each of many targets.
+const DefaultKeepBody = 4 << 10
+
+const (
+	maxHead    = 64 << 10 // bytes of one answer's head
+	maxBody    = 1 << 20  // read at most, then the status alone decides
+	maxInterim = 16       // answers 1xx before the real one
+)
+
+// Compile makes the plan of a check's settings in a dialect.
+func Compile(spec *dialect.Spec, c triage.HealthCheck) *Plan {
+	p := &Plan{
+		Dialect:  spec,
+		Protocol: c.Protocol,
+		Path:     c.Path,
+		Host:     c.Host,
+		Codes:    c.SuccessCodes,
+		Timeout:  c.Timeout,
+		KeepBody: DefaultKeepBody,
+	}
+	if c.Protocol.Encrypted() {
+		p.tls = spec.TLS.Config()
+	}
+	return p
+}
+
+// With returns a copy of the plan that sends another Host header ("" keeps it) and further header lines:
+// the second question of a diagnosis.
+func (p *Plan) With(host string, extra ...dialect.Header) *Plan {
+	q := *p
+	if host != "" {
+		q.Host = host
+	}
+	q.Extra = append(q.Extra[:len(q.Extra):len(q.Extra)], extra...)
+	return &q
+}
+
+// An Event is something that happened to a session's connection.
+type Event struct {
+	Kind  EventKind
+	At    time.Time
+	Local netip.AddrPort // Connected: our end of the connection
+	Data  []byte         // Data: bytes that came; read during the call only
+	Err   error          // ConnectFailed, Reset: as the kernel gave it
+}
+
+// EventKind is the kind of an [Event].
+type EventKind uint8
+
+// The events.
+const (
+	Connected      EventKind = iota // the dial succeeded
+	ConnectFailed                   // the dial did not succeed
+	Written                         // everything that the last Write action named is with the kernel
+	Data                            // bytes came
+	EOF                             // the peer closed its side
+	Reset                           // reading or writing failed
+	DeadlinePassed                  // the plan's timeout is over
+	Late                            // the timeout is over, but the checker itself was late by more than a tenth of it
+	Canceled                        // we want to stop
+)
+
+// An Action is what the driver of a session does next.
+type Action struct {
+	Kind  ActionKind
+	Data  []byte        // Write: the bytes; valid until the next event
+	Close dialect.Close // Done: how to end the connection, if there is one
+}
+
+// ActionKind is the kind of an [Action].
+type ActionKind uint8
+
+// The actions.
+const (
+	Dial  ActionKind = iota // connect to the session's address; answer with Connected or ConnectFailed
+	Write                   // write Data; answer with Written or Reset
+	Wait                    // wait for Data, EOF or Reset
+	Done                    // the verdict is in the exchange; close the connection and forget the session
+)

@@ -1,0 +1,181 @@
+package probe
+
+import (
+	"crypto/tls"
+	"errors"
+	"io"
+	"iter"
+	"net"
+	"time"
+
+	"github.com/triage-lb/triage"
+)
+
+// tlsStream runs crypto/tls, which wants a blocking connection, without one: the TLS client is a coroutine
+// (iter.Pull) over a connection in memory. It runs until it wants bytes that have not come, then yields what
+// it has to say. It must be driven and stopped on the goroutine that made it.
+type tlsStream struct {
+	conn memConn
+	next func() (tlsStep, bool)
+	stop func()
+}
+
+// tlsStep is what the coroutine says when it yields.
+type tlsStep struct {
+	kind  tlsStepKind
+	plain []byte // tlsPlain: decrypted bytes, valid until the next step
+	err   error  // tlsFailed
+}
+
+type tlsStepKind uint8
+
+const (
+	tlsNeedsInput tlsStepKind = iota
+	tlsHandshaken             // what to send next goes into tlsStream.send
+	tlsPlain
+	tlsFailed // the handshake, or the stream after it, ended
+)
+
+// memConn is the connection that crypto/tls sees.
+type memConn struct {
+	in, out []byte
+	closed  error // what reading gives once in is empty; nil: wait
+	request []byte
+	yield   func(tlsStep) bool
+}
+
+func newTLSStream(config *tls.Config) *tlsStream {
+	t := &tlsStream{}
+	t.next, t.stop = iter.Pull(func(yield func(tlsStep) bool) {
+		t.conn.yield = yield
+		t.run(tls.Client(&t.conn, config), yield)
+	})
+	return t
+}
+
+// run is the coroutine: handshake, request, answer.
+func (t *tlsStream) run(c *tls.Conn, yield func(tlsStep) bool) {
+	if err := c.Handshake(); err != nil {
+		yield(tlsStep{kind: tlsFailed, err: err})
+		return
+	}
+	if !yield(tlsStep{kind: tlsHandshaken}) {
+		return
+	}
+	if _, err := c.Write(t.conn.request); err != nil {
+		yield(tlsStep{kind: tlsFailed, err: err})
+		return
+	}
+	buf := make([]byte, 16<<10) // a TLS record's content at most (RFC 8446 section 5.1)
+	for {
+		n, err := c.Read(buf)
+		if n > 0 && !yield(tlsStep{kind: tlsPlain, plain: buf[:n]}) {
+			return
+		}
+		if err != nil {
+			yield(tlsStep{kind: tlsFailed, err: err})
+			return
+		}
+	}
+}
+
+func (c *memConn) Read(b []byte) (int, error) {
+	for len(c.in) == 0 {
+		if c.closed != nil {
+			return 0, c.closed
+		}
+		if !c.yield(tlsStep{kind: tlsNeedsInput}) {
+			return 0, net.ErrClosed
+		}
+	}
+	n := copy(b, c.in)
+	c.in = c.in[n:]
+	return n, nil
+}
+
+func (c *memConn) Write(b []byte) (int, error) {
+	c.out = append(c.out, b...)
+	return len(b), nil
+}
+
+// The rest of net.Conn: the driver keeps the deadline and closes the real connection.
+
+func (c *memConn) Close() error                     { return nil }
+func (c *memConn) LocalAddr() net.Addr              { return nil }
+func (c *memConn) RemoteAddr() net.Addr             { return nil }
+func (c *memConn) SetDeadline(time.Time) error      { return nil }
+func (c *memConn) SetReadDeadline(time.Time) error  { return nil }
+func (c *memConn) SetWriteDeadline(time.Time) error { return nil }
+
+// encrypted handles an event of a connection that carries TLS: it feeds the coroutine and goes on with what
+// that makes of it.
+func (s *Session) encrypted(e Event) Action {
+	c := &s.tls.conn
+	switch e.Kind {
+	case Data:
+		c.in = append(c.in, e.Data...)
+	case EOF:
+		c.closed = io.EOF
+	case Reset:
+		if resourceFault(e.Err) {
+			return s.verdict(triage.OutOfResources, e.Err.Error(), e.At)
+		}
+		c.closed = e.Err
+	case Written:
+		c.out = c.out[:0]
+		if s.stage == finishing {
+			return s.verdict(triage.Handshaken, "", e.At)
+		}
+		if s.stage == asking {
+			s.stage, s.mark = reading, e.At
+		}
+	}
+	for {
+		step, ok := s.tls.next()
+		if !ok {
+			return s.verdict(triage.TLSClosed, "", e.At)
+		}
+		switch step.kind {
+		case tlsNeedsInput:
+			if len(c.out) > 0 {
+				return Action{Kind: Write, Data: c.out}
+			}
+			return Action{Kind: Wait}
+		case tlsHandshaken:
+			s.enter(triage.PhaseTLS, e.At)
+			if s.plan.Protocol == triage.TLS {
+				return s.finishHandshake(e.At)
+			}
+			c.request = s.ask().Data
+		case tlsPlain:
+			if a := s.data(Event{Kind: Data, At: e.At, Data: step.plain}); a.Kind == Done {
+				return a
+			}
+		case tlsFailed:
+			return s.tlsEnded(step.err, e.At)
+		}
+	}
+}
+
+// finishHandshake sends our last message of the handshake, if it is not sent yet, before the verdict of a tls
+// check: the target would otherwise log a handshake that broke off.
+func (s *Session) finishHandshake(at time.Time) Action {
+	if len(s.tls.conn.out) == 0 {
+		return s.verdict(triage.Handshaken, "", at)
+	}
+	s.stage = finishing
+	return Action{Kind: Write, Data: s.tls.conn.out}
+}
+
+// tlsEnded gives the verdict when crypto/tls has given up: during the handshake that is a TLS outcome, after
+// it the end of the answer.
+func (s *Session) tlsEnded(err error, at time.Time) Action {
+	if s.stage == handshaking {
+		o, detail := classifyHandshake(err)
+		return s.verdict(o, detail, at)
+	}
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return s.plain(Event{Kind: EOF, At: at})
+	}
+	return s.plain(Event{Kind: Reset, At: at, Err: err})
+}
