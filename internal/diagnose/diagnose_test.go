@@ -1,0 +1,182 @@
+package diagnose
+
+import (
+	"context"
+	"net/netip"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/triage-lb/triage"
+	"github.com/triage-lb/triage/internal/dialect"
+	"github.com/triage-lb/triage/internal/probe"
+)
+
+var plan = func() *probe.Plan {
+	c := triage.DefaultHealthCheck()
+	c.Protocol, c.Path = triage.HTTP, "/health_check"
+	return probe.Compile(dialect.Get(triage.AWSALB), c)
+}()
+
+// exchange is what a check sees of a server that answers so.
+func exchange(p *probe.Plan, answer string) *triage.Exchange {
+	key := triage.Key{Target: "127.0.1.13:20000", Address: netip.MustParseAddrPort("127.0.1.13:20000")}
+	at := time.Unix(1, 0)
+	s, _ := p.Start(key, at)
+	s.Handle(probe.Event{Kind: probe.Connected, At: at})
+	s.Handle(probe.Event{Kind: probe.Written, At: at})
+	if a := s.Handle(probe.Event{Kind: probe.Data, At: at, Data: []byte(answer)}); a.Kind != probe.Done {
+		s.Handle(probe.Event{Kind: probe.EOF, At: at})
+	}
+	return s.Exchange()
+}
+
+// captured is an answer that the real software gave; see e2e/testdata/captured.
+func captured(t *testing.T, name string) string {
+	t.Helper()
+	b, err := os.ReadFile("../../e2e/testdata/captured/" + name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+const (
+	ok         = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+	bare400    = "HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n"
+	otherPlace = "HTTP/1.1 302 Found\r\nLocation: /login\r\nContent-Length: 0\r\n\r\n"
+	djangoSSL  = "HTTP/1.1 301 Moved Permanently\r\nServer: gunicorn\r\nLocation: https://127.0.1.13:20000/health_check\r\nContent-Length: 0\r\n\r\n"
+)
+
+// server answers second questions: by Host, or by a header that was added; "" stands for everything else.
+type server map[string]string
+
+func (s server) ask(_ context.Context, q Question) *triage.Exchange {
+	answer, known := s[q.String()]
+	if !known {
+		answer = s[""]
+	}
+	return exchange(plan.With(q.Host, q.Headers...), answer)
+}
+
+func TestDiagnoses(t *testing.T) {
+	nginx301, django400 := captured(t, "nginx-301.http"), captured(t, "django-400.http")
+	for name, c := range map[string]struct {
+		server    server
+		code      string
+		certainty triage.Certainty
+		cause     string // these texts are in the fields
+		proof     string
+		fix       string
+		asked     int
+	}{
+		"nginx redirects": {
+			server: server{"": nginx301, "X-Forwarded-Proto: https": ok},
+			code:   "redirect-to-https", certainty: triage.Proved, asked: 1,
+			cause: "nginx redirects plain http to https", proof: "the same request with X-Forwarded-Proto: https: 200",
+			fix: "\n    if ($uri = /health_check) { break; }\n",
+		},
+		"nginx redirects, and Django refuses behind it": {
+			server: server{"": nginx301, "X-Forwarded-Proto: https": django400},
+			code:   "redirect-to-https", certainty: triage.Proved, asked: 1,
+			cause: "nginx", proof: "400, no longer a redirect",
+			fix: "break",
+		},
+		"nginx redirects whatever it is told": {
+			server: server{"": nginx301},
+			code:   "redirect-to-https", certainty: triage.Likely, asked: 1,
+			cause: "nginx", proof: "none", fix: "break",
+		},
+		"Django redirects": {
+			server: server{"": djangoSSL, "X-Forwarded-Proto: https": ok},
+			code:   "redirect-to-https", certainty: triage.Proved, asked: 1,
+			cause: "Django (SECURE_SSL_REDIRECT)", proof: "200", fix: `SECURE_REDIRECT_EXEMPT = [r"^health_check$"]`,
+		},
+		"a redirect to somewhere else": {
+			server: server{"": otherPlace},
+			code:   Undiagnosed, certainty: triage.Unknown, cause: "302 Found",
+		},
+		"Django refuses the Host": {
+			server: server{"": django400, "Host localhost": ok},
+			code:   "host-not-allowed", certainty: triage.Proved, asked: 1,
+			cause: `Django refuses Host "127.0.1.13:20000" (ALLOWED_HOSTS)`, proof: "the same request with Host localhost: 200",
+			fix: "ALLOWED_HOSTS.append",
+		},
+		"Django refuses every Host that we know": {
+			server: server{"": django400},
+			code:   "host-not-allowed", certainty: triage.Likely, asked: 2,
+			cause: "Django refuses Host", proof: "none yet", fix: "ALLOWED_HOSTS",
+		},
+		"somebody refuses the Host": {
+			server: server{"": bare400, "Host localhost": ok},
+			code:   "host-not-allowed", certainty: triage.Proved, asked: 1,
+			cause: `the application refuses Host "127.0.1.13:20000"`, proof: "Host localhost: 200", fix: "/health_check",
+		},
+		"a 400 for another reason": {
+			server: server{"": bare400},
+			code:   Undiagnosed, certainty: triage.Unknown, asked: 2, cause: "400 Bad Request",
+		},
+		"closed at once": {
+			server: server{"": ""},
+			code:   Undiagnosed, certainty: triage.Unknown, cause: "closed without a complete answer",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			x := exchange(plan, c.server[""])
+			d := Ask(context.Background(), x, c.server.ask)
+			if d.Code != c.code || d.Certainty != c.certainty || len(d.Asked) != c.asked {
+				t.Errorf("%s, %s, asked %q; want %s, %s, %d questions", d.Code, d.Certainty, d.Asked, c.code, c.certainty, c.asked)
+			}
+			for what, pair := range map[string][2]string{"cause": {d.Cause, c.cause}, "proof": {d.Proof, c.proof}, "fix": {d.Fix, c.fix}} {
+				if !strings.Contains(pair[0], pair[1]) || (pair[1] == "" && pair[0] != "") {
+					t.Errorf("%s %q, want %q", what, pair[0], pair[1])
+				}
+			}
+			if len(d.Evidence) == 0 {
+				t.Error("no evidence")
+			}
+			for line := range strings.SplitSeq(d.Fix, "\n") {
+				if len(line) > 80-11 {
+					t.Errorf("a line of the fix has %d columns beside its label: %s", len(line), line)
+				}
+			}
+		})
+	}
+}
+
+// TestLookNeverAsks: the first look at a weak signature claims nothing, and names what a question would decide.
+func TestLookNeverAsks(t *testing.T) {
+	d := Look(exchange(plan, bare400))
+	if d.Code != Undiagnosed || len(d.Candidates) != 1 || d.Candidates[0] != "host-not-allowed" {
+		t.Errorf("%s, candidates %v", d.Code, d.Candidates)
+	}
+	if d := Look(exchange(plan, ok)); d != nil {
+		t.Errorf("a healthy answer was diagnosed as %s", d.Code)
+	}
+}
+
+func TestNginxRuleForOddPaths(t *testing.T) {
+	for path, want := range map[string]string{
+		"/health_check":   "if ($uri = /health_check) {",
+		"/health%20check": `if ($uri = "/health check") {`,
+		"/a;b":            `if ($uri = "/a;b") {`,
+		"/a$b":            "",
+		"/a%22b":          "",
+		"/a%0ab":          "",
+	} {
+		rule, ok := nginxRule(path)
+		if ok != (want != "") || !strings.Contains(rule, want) {
+			t.Errorf("%s: %q, %v", path, rule, ok)
+		}
+	}
+}
+
+func TestLoadBalancerIsRecognised(t *testing.T) {
+	if name, ok := LoadBalancer(exchange(plan, "HTTP/1.1 503 Service Unavailable\r\nServer: awselb/2.0\r\nContent-Length: 0\r\n\r\n")); !ok || name != "awselb/2.0" {
+		t.Errorf("%q, %v", name, ok)
+	}
+	if _, ok := LoadBalancer(exchange(plan, ok)); ok {
+		t.Error("a target was taken for a load balancer")
+	}
+}
