@@ -1,0 +1,182 @@
+package control
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/triage-lb/triage"
+)
+
+// Status returns the desired state with what the engine and the table know about it. It also answers when
+// the balancer has stopped. If ctx is done first, listeners and groups are missing.
+func (c *Control) Status(ctx context.Context) Status {
+	status, err := call(ctx, c, func() (Status, error) { return c.status(), nil })
+	if err == nil {
+		return status
+	}
+	select {
+	case <-c.stopped:
+		return c.status()
+	default:
+		return c.statusHead()
+	}
+}
+
+func (c *Control) statusHead() Status {
+	return Status{
+		Schema: "triage.status/1", Version: c.cfg.Version, Config: c.cfg.Path, Since: c.since, Draining: c.stopping.Load(),
+		Listeners: []ListenerStatus{}, Groups: []GroupStatus{}, // JSON: lists, never null
+	}
+}
+
+func (c *Control) status() Status {
+	s := c.statusHead()
+	for _, l := range c.file.Config.Listeners {
+		s.Listeners = append(s.Listeners, ListenerStatus{Name: l.Name, Listen: l.Listen, Protocol: l.Protocol, Forward: l.Default.Forward})
+	}
+	for _, r := range c.rosters {
+		s.Groups = append(s.Groups, c.groupStatus(r))
+	}
+	return s
+}
+
+// groupStatus lists the members in the order of the file, then removed targets that still drain.
+func (c *Control) groupStatus(r triage.Roster) GroupStatus {
+	g := GroupStatus{Name: r.Name, HealthCheck: viewOf(r.HealthCheck), Targets: make([]TargetStatus, 0, len(r.Members))}
+	checks := make(map[triage.Key]triage.CheckStatus, len(r.Members))
+	for _, s := range c.cfg.Engine.Snapshot(r.Name) {
+		checks[s.Key] = s
+	}
+	balances := make(map[triage.Key]triage.BalanceStatus, len(r.Members))
+	for _, s := range c.cfg.Table.Snapshot(r.Name) {
+		balances[s.Key] = s
+	}
+	healthy := 0
+	for _, m := range r.Members {
+		t := c.targetStatus(r, m, checks[m.Key], balances)
+		if t.State == triage.Healthy {
+			healthy++
+		}
+		g.Targets = append(g.Targets, t)
+		delete(balances, m.Key)
+	}
+	g.FailingOpen = r.Routed && r.NoneHealthy == triage.FailOpen && healthy == 0 && len(g.Targets) > 0
+	var gone []TargetStatus
+	for _, b := range balances {
+		if b.Registration == triage.Deregistered {
+			gone = append(gone, removedStatus(b))
+		}
+	}
+	slices.SortFunc(gone, func(a, b TargetStatus) int {
+		return cmp.Or(cmp.Compare(a.Target, b.Target), cmp.Compare(a.Address, b.Address))
+	})
+	g.Targets = append(g.Targets, gone...)
+	return g
+}
+
+// targetStatus is one member. The table's word on the state counts, because it decides where requests go; a
+// member that the table does not know yet gets the state that the table will give it.
+func (c *Control) targetStatus(r triage.Roster, m triage.Member, check triage.CheckStatus, balances map[triage.Key]triage.BalanceStatus) TargetStatus {
+	balance, known := balances[m.Key]
+	if !known {
+		registration := triage.Registered
+		if !r.Routed {
+			registration = triage.NotRouted
+		}
+		balance.State, balance.Reason = triage.Effective(check.Health, triage.TrafficGood, m.Person, registration)
+	}
+	t := TargetStatus{
+		Target: m.Key.Target, Weight: m.Weight, State: balance.State, Reason: balance.Reason,
+		Description: describe(balance.Reason, check.Health),
+		Trusted:     !check.Doubted,
+		InFlight:    balance.InFlight, Requests: balance.Requests,
+		LastCheck: lastCheck(check.Last),
+		Diagnosis: c.journal.diagnosis(m.Key),
+	}
+	if m.Key.Address.IsValid() {
+		t.Address = m.Key.Address.String()
+	}
+	if !check.Health.Since.IsZero() {
+		t.Since = &check.Health.Since
+	}
+	return t
+}
+
+func removedStatus(b triage.BalanceStatus) TargetStatus {
+	t := TargetStatus{
+		Target: b.Key.Target, State: b.State, Reason: b.Reason, Description: describe(b.Reason, triage.Health{}),
+		Trusted: true, InFlight: b.InFlight, Requests: b.Requests,
+	}
+	if b.Key.Address.IsValid() {
+		t.Address = b.Key.Address.String()
+	}
+	return t
+}
+
+func lastCheck(x *triage.Exchange) *CheckView {
+	if x == nil {
+		return nil
+	}
+	return &CheckView{At: x.Started, Took: float64(x.Took.Microseconds()) / 1000, Outcome: x.Outcome, Status: x.Status, Detail: x.Detail}
+}
+
+// describe is the reason in AWS's words: the Description of DescribeTargetHealth, as the user guide "Health
+// checks for Application Load Balancer target groups" lists them. Our own two reasons follow their manner.
+func describe(reason triage.Reason, h triage.Health) string {
+	switch reason {
+	case triage.InitialHealthChecking:
+		return "Initial health checks in progress"
+	case triage.InternalError:
+		return "Health checks failed due to an internal error"
+	case triage.ResponseCodeMismatch:
+		return fmt.Sprintf("Health checks failed with these codes: [%d]", h.Status)
+	case triage.Timeout:
+		return "Request timed out"
+	case triage.FailedHealthChecks:
+		return "Health checks failed"
+	case triage.NotInUse:
+		return "Target group is not configured to receive traffic from the load balancer"
+	case triage.DeregistrationInProgress:
+		return "Target deregistration is in progress"
+	case triage.HealthCheckDisabled:
+		return "Health checks are disabled"
+	case triage.AdministrativelyDraining:
+		return "Target was drained by a person"
+	case triage.EjectedByTraffic:
+		return "Requests to the target failed"
+	}
+	return ""
+}
+
+// viewOf writes the settings as the file would.
+func viewOf(h triage.HealthCheck) HealthCheckView {
+	v := HealthCheckView{
+		Protocol: h.Protocol, Port: trafficPort,
+		Interval: durationText(h.Interval), Timeout: durationText(h.Timeout),
+		HealthyThreshold: h.Thresholds.Healthy, UnhealthyThreshold: h.Thresholds.Unhealthy,
+	}
+	if h.Port != 0 {
+		v.Port = strconv.Itoa(int(h.Port))
+	}
+	if h.Protocol.Asks() {
+		v.Path, v.SuccessCodes, v.Host = h.Path, h.SuccessCodes.String(), h.Host
+	}
+	return v
+}
+
+// durationText is Go's text without the parts that are zero: 1m, not 1m0s.
+func durationText(d time.Duration) string {
+	s := d.String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
+}
