@@ -34,7 +34,7 @@ var allowedImports = map[string][]string{
 	"internal/probe":    {".", "internal/http1", "internal/dialect"},
 	"internal/proxy":    {".", "internal/balance", "internal/attempt", "internal/http1"},
 	"internal/resolve":  {"."},
-	"internal/simulate": {},
+	"internal/simulate": {"."},
 	"cmd/triage":        {"*"},
 	"e2e":               {"*"},
 }

@@ -145,8 +145,20 @@ func (ps *Problems) name(name, what string) {
 
 func (ps *Problems) duration(key string, d, low, high time.Duration) {
 	if d < low || d > high {
-		ps.errorf(key, "%s %s is outside %s-%s", key, d, low, high)
+		ps.errorf(key, "%s %s is outside %s-%s", key, written(d), written(low), written(high))
 	}
+}
+
+// written is a duration as people write it: 1h, not 1h0m0s.
+func written(d time.Duration) string {
+	s := d.String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
 }
 
 func (ps *Problems) listenAddress(key, s string) {

@@ -42,6 +42,7 @@ func (t *Timing) All(yield func(Phase, time.Duration) bool) {
 // made from it later. It is written once, by the check, and read-only afterwards.
 type Exchange struct {
 	Key     Key
+	Address netip.AddrPort // that was asked: the key's, unless the check has a port of its own
 	Dialect Dialect
 	Local   netip.AddrPort // our end; not valid if no connection was made
 	Started time.Time

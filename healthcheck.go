@@ -44,13 +44,13 @@ func DefaultHealthCheck() HealthCheck {
 func (c HealthCheck) Validate() Problems {
 	var ps Problems
 	if c.Interval < MinInterval || c.Interval > MaxInterval {
-		ps.errorf("interval", "interval %s is outside %s-%s", c.Interval, MinInterval, MaxInterval)
+		ps.errorf("interval", "interval %s is outside %s-%s", written(c.Interval), written(MinInterval), written(MaxInterval))
 	}
 	switch {
 	case c.Timeout < MinTimeout:
-		ps.errorf("timeout", "timeout %s is below %s", c.Timeout, MinTimeout)
+		ps.errorf("timeout", "timeout %s is below %s", written(c.Timeout), written(MinTimeout))
 	case c.Timeout >= c.Interval:
-		ps.errorf("timeout", "timeout %s must be below the interval %s, so that one check ends before the next begins", c.Timeout, c.Interval)
+		ps.errorf("timeout", "timeout %s must be below the interval %s, so that one check ends before the next begins", written(c.Timeout), written(c.Interval))
 	}
 	ps.threshold("healthy_threshold", c.Thresholds.Healthy)
 	ps.threshold("unhealthy_threshold", c.Thresholds.Unhealthy)

@@ -1,11 +1,16 @@
 package triage
 
-// Nearest returns the word of the list that takes the fewest insertions, deletions and replacements to become
-// from what somebody typed; the first one if several are equally near, "" if the list is empty. Case counts
-// as no difference.
+import "strings"
+
+// Nearest returns the word of the list that somebody may have meant: the first one that holds what was typed
+// ("redirect" in "redirect-https"), else the one that takes the fewest insertions, deletions and replacements
+// to become from it; "" if the list is empty. Case counts as no difference.
 func Nearest(typed string, words []string) string {
 	best, least := "", -1
 	for _, w := range words {
+		if typed != "" && strings.Contains(strings.ToLower(w), strings.ToLower(typed)) {
+			return w
+		}
 		if d := distance(typed, w); least < 0 || d < least {
 			best, least = w, d
 		}

@@ -194,7 +194,7 @@ func TestValidate(t *testing.T) {
 
 func TestNearest(t *testing.T) {
 	words := []string{"aws-alb", "aws-clb", "triage", "alb", "clb"}
-	for typed, want := range map[string]string{"aws-abl": "aws-alb", "CLB": "clb", "triag": "triage", "aws_clb": "aws-clb"} {
+	for typed, want := range map[string]string{"aws-abl": "aws-alb", "CLB": "aws-clb", "triag": "triage", "C": "aws-clb", "aws_clb": "aws-clb"} {
 		if got := triage.Nearest(typed, words); got != want {
 			t.Errorf("%s: %s, want %s", typed, got, want)
 		}

@@ -39,6 +39,7 @@ const (
 	firstChecksPace    = 100 * time.Microsecond // between the first checks of new targets: 10,000 a second
 	doubtAfter         = 3                      // neutral results in a row
 	minKick            = time.Second            // between a check and one that traffic asked for
+	maxKicks           = 1024                   // that wait for the loop
 	maxWarmUp          = 10 * time.Second       // see Warm
 )
 
@@ -46,6 +47,7 @@ const (
 type Engine struct {
 	cfg      Config
 	messages chan func(*loop)
+	kicks    chan triage.Key
 	stopped  chan struct{} // closed when Run has returned
 	warm     chan struct{} // closed once, see Warm
 }
@@ -56,6 +58,7 @@ func New(cfg Config) *Engine {
 	return &Engine{
 		cfg:      cfg,
 		messages: make(chan func(*loop)),
+		kicks:    make(chan triage.Key, maxKicks),
 		stopped:  make(chan struct{}),
 		warm:     make(chan struct{}),
 	}
@@ -68,8 +71,13 @@ func New(cfg Config) *Engine {
 func (e *Engine) Set(rosters []triage.Roster) { e.do(func(l *loop) { l.set(rosters) }) }
 
 // Kick asks for a check of one target now, because traffic to it failed. It is ignored within a second of the
-// last check, and while one is under way. It never blocks for long: the loop only notes it.
-func (e *Engine) Kick(key triage.Key) { e.do(func(l *loop) { l.kick(key) }) }
+// last check, while one is under way, and when very many wait already. It never blocks.
+func (e *Engine) Kick(key triage.Key) {
+	select {
+	case e.kicks <- key:
+	default:
+	}
+}
 
 // Snapshot returns what is known of each member of a group, in no order. It is empty after Run has returned.
 func (e *Engine) Snapshot(group triage.GroupName) []triage.CheckStatus {
@@ -109,6 +117,8 @@ func (e *Engine) Run(ctx context.Context) error {
 			return nil
 		case message := <-e.messages:
 			message(l)
+		case key := <-e.kicks:
+			l.kick(key)
 		case r := <-l.results:
 			l.finish(r)
 			l.finishWaiting()

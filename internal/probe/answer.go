@@ -19,6 +19,7 @@ type answer struct {
 	body     http1.Body
 	kept     []byte
 	size     int64
+	complete bool // head and body came whole
 }
 
 // read takes the next bytes. decided is true once the check has its verdict.
@@ -96,7 +97,8 @@ func (a *answer) readBody(p *Plan, b []byte) (o triage.Outcome, detail string, d
 		}
 		b = b[n:]
 	}
-	if a.body.Done() || a.size > maxBody {
+	a.complete = a.body.Done()
+	if a.complete || a.size > maxBody {
 		return a.judge(p, triage.Matched), "", true
 	}
 	return 0, "", false

@@ -12,8 +12,8 @@ import (
 	"github.com/triage-lb/triage/internal/dialect"
 )
 
-// Do runs one check over a blocking connection and returns what it saw. It connects to key.Address, never
-// through a proxy, unless the policy refuses that. When ctx ends, the check ends as canceled. Failing checks
+// Do runs one check over a blocking connection and returns what it saw. It connects to the target's address, at
+// the plan's port if that has one, never through a proxy, unless the policy refuses that. When ctx ends, the check ends as canceled. Failing checks
 // are results, so there is no error.
 func Do(ctx context.Context, p *Plan, key triage.Key, policy triage.AddressPolicy) *triage.Exchange {
 	start := time.Now()
@@ -25,7 +25,7 @@ func Do(ctx context.Context, p *Plan, key triage.Key, policy triage.AddressPolic
 		var e Event
 		switch action.Kind {
 		case Dial:
-			e = d.dial(ctx, key.Address, policy)
+			e = d.dial(ctx, session.Exchange().Address, policy)
 			if d.conn != nil {
 				stop := context.AfterFunc(ctx, func() { d.conn.SetDeadline(time.Unix(1, 0)) })
 				defer stop()

@@ -14,6 +14,7 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -103,6 +104,20 @@ func TestDoPlain(t *testing.T) {
 	}
 	if x := do(t, address, settings(triage.TLS)); x.Outcome != triage.TLSNotSpoken {
 		t.Errorf("tls to a plain port: %s (%s)", x.Outcome, x.Detail)
+	}
+}
+
+// TestDoAnotherPort: the check may have a port of its own, and the Host follows it.
+func TestDoAnotherPort(t *testing.T) {
+	var host atomic.Value
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { host.Store(r.Host) }))
+	defer server.Close()
+	checked := netip.MustParseAddrPort(server.Listener.Addr().String())
+	c := settings(triage.HTTP)
+	c.Port = checked.Port()
+	x := do(t, "127.0.0.1:1", c)
+	if x.Outcome != triage.Matched || x.Address != checked || x.Key.Address.Port() != 1 || host.Load() != checked.String() {
+		t.Errorf("%s, asked %s of %s with Host %v", x.Outcome, x.Address, x.Key, host.Load())
 	}
 }
 

@@ -25,6 +25,7 @@ import (
 type Plan struct {
 	Dialect  *dialect.Spec
 	Protocol triage.Protocol
+	Port     uint16 // asked instead of the target's own; 0: its own
 	Path     string
 	Host     string           // Host header instead of the dialect's; "" keeps its rule
 	Extra    []dialect.Header // header lines after the dialect's own
@@ -49,6 +50,7 @@ func Compile(spec *dialect.Spec, c triage.HealthCheck) *Plan {
 	p := &Plan{
 		Dialect:  spec,
 		Protocol: c.Protocol,
+		Port:     c.Port,
 		Path:     c.Path,
 		Host:     c.Host,
 		Codes:    c.SuccessCodes,
@@ -70,6 +72,14 @@ func (p *Plan) With(host string, extra ...dialect.Header) *Plan {
 	}
 	q.Extra = append(q.Extra[:len(q.Extra):len(q.Extra)], extra...)
 	return &q
+}
+
+// address is where the check of a target goes.
+func (p *Plan) address(key triage.Key) netip.AddrPort {
+	if p.Port == 0 {
+		return key.Address
+	}
+	return netip.AddrPortFrom(key.Address.Addr(), p.Port)
 }
 
 // An Event is something that happened to a session's connection.
@@ -109,7 +119,7 @@ type ActionKind uint8
 
 // The actions.
 const (
-	Dial  ActionKind = iota // connect to the session's address; answer with Connected or ConnectFailed
+	Dial  ActionKind = iota // connect to the exchange's Address; answer with Connected or ConnectFailed
 	Write                   // write Data; answer with Written or Reset
 	Wait                    // wait for Data, EOF or Reset
 	Done                    // the verdict is in the exchange; close the connection and forget the session

@@ -38,6 +38,7 @@ func (p *Plan) Start(key triage.Key, now time.Time) (*Session, Action) {
 		plan: p,
 		x: &triage.Exchange{
 			Key:     key,
+			Address: p.address(key),
 			Dialect: p.Dialect.Name,
 			Started: now,
 			Timing:  triage.NoTiming(),
@@ -97,7 +98,7 @@ func (s *Session) ask() Action {
 	s.stage = asking
 	s.request = s.plan.Dialect.AppendRequest(nil, dialect.Question{
 		Protocol: s.plan.Protocol,
-		Address:  s.x.Key.Address,
+		Address:  s.x.Address,
 		Path:     s.plan.Path,
 		Host:     s.plan.Host,
 		Extra:    s.plan.Extra,
@@ -176,5 +177,14 @@ func (s *Session) verdict(o triage.Outcome, detail string, at time.Time) Action 
 	s.x.Took = at.Sub(s.x.Started)
 	s.answer.store(s.x)
 	s.Stop()
-	return Action{Kind: Done, Close: s.plan.Dialect.Close}
+	return Action{Kind: Done, Close: s.closing()}
+}
+
+// closing is how the connection ends. A dialect's abort is for after a complete answer, when both sides are done
+// with the connection; anywhere else it would only put noise into the target's log.
+func (s *Session) closing() dialect.Close {
+	if s.answer.complete {
+		return s.plan.Dialect.Close
+	}
+	return dialect.CloseFIN
 }

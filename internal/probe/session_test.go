@@ -221,3 +221,33 @@ func TestAnyBytesEndInAVerdict(t *testing.T) {
 		}
 	})
 }
+
+// TestTargetsLogsStayQuiet: only a connection that both sides are done with is aborted. A TCP check that ended
+// in a reset filled the targets' logs with stack traces.
+func TestTargetsLogsStayQuiet(t *testing.T) {
+	end := func(protocol triage.Protocol, events ...Event) dialect.Close {
+		t.Helper()
+		c := triage.DefaultHealthCheck()
+		c.Protocol = protocol
+		s, a := Compile(dialect.Get(triage.Own), c).Start(target, time.Unix(1, 0))
+		for _, e := range events {
+			e.At = time.Unix(2, 0)
+			a = s.Handle(e)
+		}
+		if a.Kind != Done {
+			t.Fatalf("%s: not done", protocol)
+		}
+		return a.Close
+	}
+	answer := func(s string) Event { return Event{Kind: Data, Data: []byte(s)} }
+	asked := []Event{{Kind: Connected}, {Kind: Written}}
+	if end(triage.TCP, Event{Kind: Connected}) != dialect.CloseFIN {
+		t.Error("a tcp check ends in a reset")
+	}
+	if end(triage.HTTP, append(asked, answer("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"))...) != dialect.CloseRST {
+		t.Error("a complete answer does not end in a reset")
+	}
+	if end(triage.HTTP, append(asked, answer("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\no"), Event{Kind: DeadlinePassed})...) != dialect.CloseFIN {
+		t.Error("half an answer ends in a reset")
+	}
+}

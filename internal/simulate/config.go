@@ -53,6 +53,10 @@ type Config struct {
 	// called before the answer on the connection's goroutine, so concurrently,
 	// and must not read the body or keep the request.
 	OnRequest func(*http.Request, Illness)
+
+	// OnSwitch, if set, is called after each switch, on the goroutine that
+	// switched.
+	OnSwitch func(s *Server, was, is Illness)
 }
 
 // Validate reports the first field that a server cannot be built from.

@@ -3,6 +3,8 @@ package simulate
 import (
 	"fmt"
 	"strings"
+
+	"github.com/triage-lb/triage"
 )
 
 // An Illness is the way in which a server misbehaves. The zero value means
@@ -79,42 +81,5 @@ func ParseIllness(name string) (Illness, error) {
 		names[i] = string(d.Illness)
 	}
 	return "", fmt.Errorf("unknown illness %q: did you mean %s? known are %s",
-		name, nearest(name, names), strings.Join(names, ", "))
-}
-
-// nearest returns the first word that name is a part of, as "redirect" is, else
-// the one with the fewest single-letter edits from name.
-func nearest(name string, words []string) string {
-	name = strings.ToLower(name)
-	best, fewest := "", -1
-	for _, word := range words {
-		if name != "" && strings.Contains(word, name) {
-			return word
-		}
-		if n := edits(name, word); fewest < 0 || n < fewest {
-			best, fewest = word, n
-		}
-	}
-	return best
-}
-
-// edits is the Levenshtein distance in bytes, keeping one row of the matrix.
-func edits(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			replace := diagonal
-			if a[i] != b[j] {
-				replace++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(replace, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
+		name, triage.Nearest(name, names), strings.Join(names, ", "))
 }

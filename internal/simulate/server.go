@@ -116,23 +116,33 @@ func (s *Server) SetIllness(illness Illness) error {
 	if _, err := ParseIllness(string(illness)); err != nil {
 		return err
 	}
+	was, err := s.enter(illness)
+	if hook := s.cfg.OnSwitch; hook != nil && err == nil && was != illness {
+		hook(s, was, illness)
+	}
+	return err
+}
+
+// enter makes the illness the present one and returns the one before.
+func (s *Server) enter(illness Illness) (was Illness, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
-		return fmt.Errorf("switch %s to %s: %w", s.addr, illness, net.ErrClosed)
+		return "", fmt.Errorf("switch %s to %s: %w", s.addr, illness, net.ErrClosed)
 	}
 	if s.illness == illness {
-		return nil
+		return illness, nil
 	}
 	if illness == Refuse {
 		s.hangUp()
 	} else if s.listener == nil {
 		l, err := listen(s.addr)
 		if err != nil {
-			return err
+			return "", err
 		}
 		s.listener = l
 	}
+	was = s.illness
 	s.illness, s.since = illness, time.Now()
 	for c := range s.conns {
 		if c.hanging {
@@ -141,7 +151,7 @@ func (s *Server) SetIllness(illness Illness) error {
 	}
 	close(s.changed)
 	s.changed = make(chan struct{})
-	return nil
+	return was, nil
 }
 
 // Run serves until ctx is done, then closes the server, waits for all its
