@@ -1,0 +1,359 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/triage-lb/triage"
+	"github.com/triage-lb/triage/internal/diagnose"
+	"github.com/triage-lb/triage/internal/dialect"
+	"github.com/triage-lb/triage/internal/probe"
+)
+
+// checkCommand asks a target as a load balancer does.
+type checkCommand struct {
+	URL string `arg:"" name:"URL" help:"http://, https://, tcp:// or tls://; or HOST:PORT/PATH; or :PORT/PATH for this machine at its own private addresses."`
+
+	As           string        `placeholder:"NAME" help:"Load balancer to ask as: aws-alb (default for http, https), aws-clb (default for tcp, tls), triage."`
+	Path         string        `placeholder:"PATH" help:"Path to ask for, instead of the URL's."`
+	Host         string        `placeholder:"NAME" help:"Host header to send. AWS's load balancers cannot: they send address and port."`
+	SuccessCodes string        `placeholder:"CODES" help:"Codes that pass: 200, 200,202 or 200-299. Default: the load balancer's."`
+	Timeout      time.Duration `placeholder:"TIME" help:"For the whole check. Default: the load balancer's."`
+	Count        int           `default:"1" placeholder:"N" help:"Check N times, a second apart."`
+	JSON         bool          `help:"Print one JSON object for each check."`
+	Verbose      bool          `short:"v" xor:"how-much" help:"Show everything that was sent and received."`
+	Quiet        bool          `short:"q" xor:"how-much" help:"Show the verdict only, on one line."`
+
+	Curl curlHabits `embed:""`
+}
+
+// checkHelp is the hint where there is no better one.
+const checkHelp = "triage check --help shows how it is called"
+
+// curlHabits are options that hands type by themselves. Each gets an answer instead of "unknown flag".
+type curlHabits struct {
+	Insecure bool     `short:"k" hidden:""`
+	Head     bool     `short:"I" hidden:""`
+	Location bool     `short:"L" hidden:""`
+	Header   []string `short:"H" hidden:"" sep:"none"`
+	Resolve  []string `hidden:"" sep:"none"`
+	MaxTime  string   `hidden:""`
+}
+
+func (c curlHabits) answer() error {
+	switch {
+	case c.Insecure:
+		return usagef("leave it away", "-k is not needed: these load balancers do not verify the target's certificate")
+	case c.Head:
+		return usagef("leave it away to ask as the load balancer does", "-I asks with HEAD, but a load balancer asks with GET, and targets may answer differently")
+	case c.Location:
+		return usagef("leave it away: the redirect itself is the finding", "-L follows redirects, which these load balancers never do")
+	case len(c.Header) > 0:
+		return usagef("for the Host header alone there is --host NAME", "-H: these load balancers cannot be told to send a header")
+	case len(c.Resolve) > 0:
+		return usagef("put the address into the URL, and the name after --host", "--resolve: a load balancer asks an address, not a name")
+	case c.MaxTime != "":
+		return usagef("use --timeout "+c.MaxTime+"s", "--max-time is called --timeout here")
+	}
+	return nil
+}
+
+// Run checks and reports.
+func (c *checkCommand) Run(env *environment) error {
+	if err := c.Curl.answer(); err != nil {
+		return err
+	}
+	q, err := c.question()
+	if err != nil {
+		return err
+	}
+	targets, err := q.resolve(env)
+	if err != nil {
+		return err
+	}
+	r := &checkReport{command: c, question: q, out: newTerminal(env, env.stdout), err: newTerminal(env, env.stderr)}
+	worst := exitOK
+	for round := range c.Count {
+		if round > 0 && !sleep(env.ctx, time.Second) {
+			return env.ctx.Err()
+		}
+		for _, t := range targets {
+			code, err := q.check(env, t, r)
+			if err != nil {
+				return err
+			}
+			worst = max(worst, code)
+		}
+	}
+	if worst != exitOK {
+		return exit(worst)
+	}
+	return nil
+}
+
+// question is a check that is ready to be asked.
+type question struct {
+	endpoint endpoint
+	spec     *dialect.Spec
+	plan     *probe.Plan
+	departs  []string // options that this load balancer does not have
+	warnings []string
+}
+
+func (c *checkCommand) question() (*question, error) {
+	e, err := parseEndpoint(c.URL)
+	if err != nil {
+		return nil, err
+	}
+	if c.Count < 1 || c.Count > 1_000_000 {
+		return nil, usagef(checkHelp, "--count %d: write a number from 1 to 1000000", c.Count)
+	}
+	spec, err := chooseDialect(c.As, e.protocol)
+	if err != nil {
+		return nil, err
+	}
+	q := &question{endpoint: e, spec: spec}
+	settings := triage.HealthCheck{
+		Protocol:     e.protocol,
+		Path:         e.path,
+		Host:         c.Host,
+		SuccessCodes: spec.Codes,
+		Timeout:      cmp.Or(c.Timeout, spec.Timing.Timeout),
+	}
+	if err := c.applyHTTP(q, &settings); err != nil {
+		return nil, err
+	}
+	t := spec.Timing
+	switch {
+	case settings.Timeout < triage.MinTimeout || settings.Timeout > time.Hour:
+		return nil, usagef(checkHelp, "--timeout %s is outside %s-%s", settings.Timeout, triage.MinTimeout, time.Hour)
+	case settings.Timeout < t.MinTimeout || settings.Timeout > t.MaxTimeout:
+		q.departs = append(q.departs, fmt.Sprintf("--timeout %s (it takes %s-%s)", settings.Timeout, t.MinTimeout, t.MaxTimeout))
+	}
+	if e.protocol == triage.TCP {
+		q.warnings = append(q.warnings, "a TCP check passes as long as the port answers, also while the site throws 500s; check a path over http://")
+	}
+	q.plan = probe.Compile(spec, settings)
+	q.plan.KeepBody = 64 << 10
+	return q, nil
+}
+
+// applyHTTP takes over the options that mean something only where a request is sent.
+func (c *checkCommand) applyHTTP(q *question, settings *triage.HealthCheck) error {
+	if !q.endpoint.protocol.Asks() {
+		for name, given := range map[string]bool{"--path": c.Path != "", "--host": c.Host != "", "--success-codes": c.SuccessCodes != ""} {
+			if given {
+				return usagef("ask over http:// or https://", "%s: a %s check sends no request", name, q.endpoint.protocol)
+			}
+		}
+		return nil
+	}
+	if c.Path != "" {
+		path, err := cleanPath(c.Path)
+		if err != nil {
+			return usagef(checkHelp, "--path: %s", err)
+		}
+		settings.Path, q.endpoint.path = path, path
+	}
+	if err := triage.CheckHostHeader(c.Host); err != nil {
+		return usagef(checkHelp, "--host: %s", err)
+	}
+	if c.Host != "" && q.spec.Name != triage.Own {
+		q.departs = append(q.departs, "--host "+c.Host+" (it sends address and port)")
+	}
+	if c.SuccessCodes != "" {
+		codes, err := triage.ParseMatcher(c.SuccessCodes)
+		if err != nil {
+			return usagef(checkHelp, "--%s", err)
+		}
+		settings.SuccessCodes = codes
+		if !codes.Within(q.spec.LegalCodes) {
+			q.departs = append(q.departs, fmt.Sprintf("--success-codes %s (it takes %s)", codes, q.spec.LegalCodes))
+		}
+	}
+	return nil
+}
+
+// chooseDialect finds the load balancer to ask as; its default depends on the protocol.
+func chooseDialect(name string, p triage.Protocol) (*dialect.Spec, error) {
+	if name == "" {
+		if p.Asks() {
+			return dialect.Get(triage.AWSALB), nil
+		}
+		return dialect.Get(triage.AWSCLB), nil
+	}
+	spec, err := dialect.Lookup(name)
+	if err != nil {
+		return nil, err
+	}
+	if !spec.Speaks(p) {
+		return nil, usagef("it checks over "+joinProtocols(spec.Protocols)+"; --as aws-clb has tcp and tls",
+			"%s has no %s check", spec.Title, p)
+	}
+	return spec, nil
+}
+
+func joinProtocols(ps []triage.Protocol) string {
+	s := ""
+	for i, p := range ps {
+		if i > 0 {
+			s += ", "
+		}
+		s += string(p)
+	}
+	return s
+}
+
+// checkTarget is one address to ask.
+type checkTarget struct {
+	key     triage.Key
+	took    time.Duration // to resolve the name; negative if there was none
+	compare []netip.Addr  // this machine's private addresses, if a loopback address was asked for
+	fault   *triage.Exchange
+}
+
+// resolve finds the addresses to ask.
+func (q *question) resolve(env *environment) ([]checkTarget, error) {
+	e := q.endpoint
+	if e.host == "" {
+		own := env.addresses()
+		if len(own) == 0 {
+			return nil, usagef("write the address that the load balancer asks", "this machine has no private address")
+		}
+		var targets []checkTarget
+		for _, a := range own {
+			targets = append(targets, newCheckTarget(a, e.port))
+		}
+		return targets, nil
+	}
+	if a, err := netip.ParseAddr(e.host); err == nil {
+		t := newCheckTarget(a, e.port)
+		if a == netip.IPv6Loopback() || a == netip.AddrFrom4([4]byte{127, 0, 0, 1}) {
+			t.compare = env.addresses()
+		}
+		return []checkTarget{t}, nil
+	}
+	return q.resolveName(env)
+}
+
+func newCheckTarget(a netip.Addr, port uint16) checkTarget {
+	ap := netip.AddrPortFrom(a, port)
+	return checkTarget{key: triage.Key{Target: triage.TargetID(ap.String()), Address: ap}, took: -1}
+}
+
+// resolveName asks the system's resolver. A load balancer asks addresses, so the name itself is never sent.
+func (q *question) resolveName(env *environment) ([]checkTarget, error) {
+	e := q.endpoint
+	ctx, cancel := context.WithTimeout(env.ctx, q.plan.Timeout)
+	defer cancel()
+	start := time.Now()
+	addresses, err := net.DefaultResolver.LookupNetIP(ctx, "ip", e.host)
+	took := time.Since(start)
+	if env.ctx.Err() != nil {
+		return nil, env.ctx.Err()
+	}
+	if dns, ok := errors.AsType[*net.DNSError](err); ok && dns.IsNotFound {
+		id := triage.TargetID(net.JoinHostPort(e.host, fmt.Sprint(e.port)))
+		x := &triage.Exchange{Key: triage.Key{Target: id}, Dialect: q.spec.Name, Started: start, Took: took, Timing: triage.NoTiming(), Outcome: triage.ResolveFailed}
+		return []checkTarget{{key: x.Key, took: took, fault: x}}, nil
+	}
+	if err != nil {
+		return nil, &triage.Error{Kind: triage.KindUnavailable, Message: fmt.Sprintf("resolve %s: %s", e.host, err), Hint: "ask by the target's address, as the load balancer does"}
+	}
+	for i := range addresses {
+		addresses[i] = addresses[i].Unmap()
+	}
+	// IPv4 first: targets are registered by IPv4 address unless somebody chose otherwise.
+	slices.SortStableFunc(addresses, func(a, b netip.Addr) int { return cmp.Compare(a.BitLen(), b.BitLen()) })
+	t := newCheckTarget(addresses[0], e.port)
+	t.took = took
+	if addresses[0].IsLoopback() {
+		t.compare = env.addresses()
+	} else if len(addresses) > 1 {
+		q.warnings = append(q.warnings, fmt.Sprintf("%s has %d addresses; %s was asked", e.host, len(addresses), addresses[0]))
+	}
+	return []checkTarget{t}, nil
+}
+
+// check asks one target, prints the verdict at once, and then finds out why.
+func (q *question) check(env *environment, t checkTarget, r *checkReport) (code int, err error) {
+	x := t.fault
+	if x == nil {
+		x = probe.Do(env.ctx, q.plan, t.key, triage.AddressPolicy{})
+		if t.took >= 0 {
+			x.Timing[triage.PhaseResolve] = t.took
+		}
+	}
+	if env.ctx.Err() != nil {
+		return 0, env.ctx.Err()
+	}
+	r.verdict(x)
+	warnings := slices.Clone(q.warnings)
+	if name, ok := diagnose.LoadBalancer(x); ok {
+		warnings = append(warnings, fmt.Sprintf("Server: %s means that you asked the load balancer itself; its health check asks the targets behind it", name))
+	}
+	if w := q.compareOwn(env, x, t.compare); w != "" {
+		warnings = append(warnings, w)
+	}
+	d := diagnose.Ask(env.ctx, x, func(ctx context.Context, second diagnose.Question) *triage.Exchange {
+		return probe.Do(ctx, q.plan.With(second.Host, second.Headers...), t.key, triage.AddressPolicy{})
+	})
+	if env.ctx.Err() != nil {
+		return 0, env.ctx.Err()
+	}
+	if err := r.rest(x, d, warnings); err != nil {
+		return 0, err
+	}
+	switch x.Outcome.Verdict() {
+	case triage.Pass:
+		return exitOK, nil
+	case triage.Fail:
+		return exitUnhealthy, nil
+	}
+	return exitFault, nil
+}
+
+// compareOwn asks this machine's private addresses what a loopback address was asked, and says how they
+// differ: a load balancer never asks 127.0.0.1.
+func (q *question) compareOwn(env *environment, x *triage.Exchange, own []netip.Addr) string {
+	for _, a := range own {
+		key := newCheckTarget(a, x.Key.Address.Port()).key
+		other := probe.Do(env.ctx, q.plan, key, triage.AddressPolicy{})
+		if other.Outcome != x.Outcome || other.Status != x.Status {
+			return fmt.Sprintf("%s: %s, %s: %s; the load balancer asks %s",
+				x.Key.Address.Addr(), diagnose.Brief(x), a, diagnose.Brief(other), a)
+		}
+	}
+	return ""
+}
+
+// privateAddresses are the addresses by which a load balancer could reach this machine.
+func privateAddresses() []netip.Addr {
+	interfaces, err := net.InterfaceAddrs()
+	if err != nil {
+		return nil
+	}
+	var own []netip.Addr
+	for _, i := range interfaces {
+		prefix, err := netip.ParsePrefix(i.String())
+		if a := prefix.Addr().Unmap(); err == nil && a.IsGlobalUnicast() {
+			own = append(own, a)
+		}
+	}
+	return own
+}
+
+func sleep(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(d):
+		return true
+	}
+}

@@ -1,0 +1,256 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/triage-lb/triage"
+	"github.com/triage-lb/triage/internal/diagnose"
+	"github.com/triage-lb/triage/internal/dialect"
+)
+
+// checkReport writes what a check found: the verdict at once, the rest when it is known.
+type checkReport struct {
+	command  *checkCommand
+	question *question
+	out, err *terminal
+}
+
+var verdictWords = map[triage.Verdict]string{triage.Pass: "HEALTHY", triage.Fail: "UNHEALTHY", triage.Neutral: "NO VERDICT"}
+
+// verdict prints the first line, and with -v what travelled before it.
+func (r *checkReport) verdict(x *triage.Exchange) {
+	if r.command.JSON {
+		return
+	}
+	if r.command.Verbose {
+		r.transcript(x)
+	}
+	word := fmt.Sprintf("%-*s", labelWidth, verdictWords[x.Outcome.Verdict()])
+	switch x.Outcome.Verdict() {
+	case triage.Pass:
+		word = r.out.green(word)
+	case triage.Fail:
+		word = r.out.red(word)
+	}
+	as := string(r.question.spec.Name)
+	if len(r.question.departs) > 0 {
+		as += " (altered)"
+	}
+	result := fmt.Sprintf("%s in %s", briefResult(x), milliseconds(x.Took))
+	target := shorten(r.target(x), lineWidth-labelWidth-len(as)-len(result)-4)
+	r.out.printf("%s%s  %s  %s\n", word, as, r.out.safe(target), r.out.safe(result))
+}
+
+// rest prints everything that follows the verdict.
+func (r *checkReport) rest(x *triage.Exchange, d *triage.Diagnosis, warnings []string) error {
+	if r.command.JSON {
+		return r.json(x, d, warnings)
+	}
+	if !r.command.Quiet {
+		r.explain(x, d)
+	}
+	for _, w := range warnings {
+		r.err.printf("%s\n", wrap("triage: warning: "+r.err.safe(w), lineWidth, "  "))
+	}
+	return nil
+}
+
+func (r *checkReport) explain(x *triage.Exchange, d *triage.Diagnosis) {
+	for _, option := range r.question.departs {
+		r.paragraph("Altered", string(r.question.spec.Name)+" itself has no "+option)
+	}
+	r.vendorWords(x)
+	if x.Outcome.Verdict() == triage.Neutral {
+		r.paragraph("Seen", x.Outcome.Info().Sentence+detail(x))
+	}
+	if d == nil {
+		return
+	}
+	label := "Cause"
+	if d.Code == diagnose.Undiagnosed {
+		label = "Seen"
+	}
+	r.paragraph(label, d.Cause)
+	r.paragraph("Proof", d.Proof)
+	r.paragraph("Fix", d.Fix)
+	if d.Code == diagnose.Undiagnosed && len(d.Asked) > 0 {
+		r.paragraph("Asked", strings.Join(d.Asked, "\n"))
+	}
+}
+
+// vendorWords prints what the vendor's console would show. People search for these sentences, so they are
+// not broken where there is another way.
+func (r *checkReport) vendorWords(x *triage.Exchange) {
+	words := r.question.spec.Words(x.Outcome, x.Status)
+	text := words.String()
+	if len(text) > lineWidth-labelWidth && words.Description != "" {
+		text = words.Code + ":\n" + words.Description
+	}
+	r.paragraph(r.question.spec.Shows, text)
+}
+
+// paragraph prints a label and its text, wrapped; lines that are indented are code and stay as they are.
+func (r *checkReport) paragraph(label, text string) {
+	if text == "" {
+		return
+	}
+	var lines []string
+	for line := range strings.SplitSeq(text, "\n") {
+		if !strings.HasPrefix(line, " ") {
+			line = wrap(line, lineWidth-labelWidth, "")
+		}
+		lines = append(lines, line)
+	}
+	r.out.label(label, strings.Join(lines, "\n"))
+}
+
+// target is the address and path that were asked.
+func (r *checkReport) target(x *triage.Exchange) string {
+	address := string(x.Key.Target)
+	if r.question.endpoint.protocol.Asks() {
+		return address + r.question.endpoint.path
+	}
+	return address
+}
+
+func briefResult(x *triage.Exchange) string {
+	if x.Status != 0 && (x.Outcome == triage.CodeMismatch || x.Outcome == triage.Matched) {
+		return fmt.Sprint(x.Status)
+	}
+	return x.Outcome.String()
+}
+
+func detail(x *triage.Exchange) string {
+	if x.Detail == "" {
+		return ""
+	}
+	return " (" + x.Detail + ")"
+}
+
+// transcript shows what travelled, as curl does: > for what was sent, < for what came.
+func (r *checkReport) transcript(x *triage.Exchange) {
+	for phase, took := range x.Timing.All {
+		r.out.printf("%s\n", r.out.dim(fmt.Sprintf("* %s %s", strings.ReplaceAll(phase.String(), "_", " "), milliseconds(took))))
+	}
+	r.lines("> ", string(x.Sent))
+	r.lines("< ", string(x.Head))
+	r.lines("  ", string(x.Body))
+	if x.Truncated {
+		r.out.printf("%s\n", r.out.dim(fmt.Sprintf("* cut: %d bytes of body came", x.BodySize)))
+	}
+}
+
+func (r *checkReport) lines(prefix, text string) {
+	if text == "" {
+		return
+	}
+	for line := range strings.SplitSeq(strings.TrimSuffix(text, "\n"), "\n") {
+		line = strings.TrimSuffix(line, "\r")
+		r.out.printf("%s\n", strings.TrimRight(prefix+r.out.safe(line), " "))
+	}
+}
+
+// checkJSON is the contract of triage check --json: fields are only ever added.
+type checkJSON struct {
+	Schema    string             `json:"schema"`
+	Target    string             `json:"target"`
+	Dialect   triage.Dialect     `json:"dialect"`
+	Altered   []string           `json:"altered,omitempty"` // options that the load balancer does not have
+	Healthy   bool               `json:"healthy"`
+	Outcome   triage.Outcome     `json:"outcome"`
+	Detail    string             `json:"detail,omitempty"`
+	Status    int                `json:"status,omitempty"`
+	Reason    dialect.Words      `json:"reason"`
+	Sent      *string            `json:"sent,omitempty"`
+	SentBytes *string            `json:"sent_base64,omitempty"`
+	Received  receivedJSON       `json:"received"`
+	Assumed   []string           `json:"assumed"`
+	Phases    map[string]float64 `json:"phases"` // milliseconds
+	Warnings  []string           `json:"warnings"`
+	Diagnosis *triage.Diagnosis  `json:"diagnosis,omitempty"`
+}
+
+type receivedJSON struct {
+	Head      *string `json:"head,omitempty"`
+	HeadBytes *string `json:"head_base64,omitempty"`
+	Body      *string `json:"body,omitempty"`
+	BodyBytes *string `json:"body_base64,omitempty"`
+	Truncated bool    `json:"truncated"`
+}
+
+func (r *checkReport) json(x *triage.Exchange, d *triage.Diagnosis, warnings []string) error {
+	report := checkJSON{
+		Schema:    "triage.check/1",
+		Target:    r.target(x),
+		Dialect:   x.Dialect,
+		Altered:   r.question.departs,
+		Healthy:   x.Outcome.Verdict() == triage.Pass,
+		Outcome:   x.Outcome,
+		Detail:    x.Detail,
+		Status:    x.Status,
+		Reason:    r.question.spec.Words(x.Outcome, x.Status),
+		Received:  receivedJSON{Truncated: x.Truncated},
+		Assumed:   append([]string{}, r.question.spec.Assumed...),
+		Phases:    map[string]float64{},
+		Warnings:  append([]string{}, warnings...),
+		Diagnosis: d,
+	}
+	report.Sent, report.SentBytes = exactText(x.Sent)
+	report.Received.Head, report.Received.HeadBytes = exactText(x.Head)
+	report.Received.Body, report.Received.BodyBytes = exactText(x.Body)
+	for phase, took := range x.Timing.All {
+		report.Phases[phase.String()] = float64(took.Microseconds()) / 1000
+	}
+	return printJSON(r.out.w, report)
+}
+
+// lineWidth is how wide what we print may be, whatever the terminal is.
+const lineWidth = 80
+
+// wrap breaks prose into lines of at most width columns; further lines begin with indent. A word that is longer
+// stays whole.
+func wrap(s string, width int, indent string) string {
+	var b strings.Builder
+	column := 0
+	for word := range strings.FieldsSeq(s) {
+		size := utf8.RuneCountInString(word)
+		switch {
+		case column == 0:
+		case column+1+size > width:
+			b.WriteString("\n" + indent)
+			column = len(indent)
+		default:
+			b.WriteByte(' ')
+			column++
+		}
+		b.WriteString(word)
+		column += size
+	}
+	return b.String()
+}
+
+// shorten cuts text in the middle to at most width columns, but never below 20.
+func shorten(s string, width int) string {
+	width = max(width, 20)
+	r := []rune(s)
+	if len(r) <= width {
+		return s
+	}
+	head := width / 2
+	return string(r[:head]) + "…" + string(r[len(r)-(width-head-1):])
+}
+
+// milliseconds is a duration as people read it in a report about checks.
+func milliseconds(d time.Duration) string {
+	ms := float64(d.Microseconds()) / 1000
+	switch {
+	case ms < 10:
+		return fmt.Sprintf("%.1f ms", ms)
+	case ms < 10_000:
+		return fmt.Sprintf("%.0f ms", ms)
+	}
+	return fmt.Sprintf("%.1f s", ms/1000)
+}

@@ -1,0 +1,195 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"os"
+	"os/signal"
+	"sync/atomic"
+	"syscall"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/triage-lb/triage"
+	"github.com/triage-lb/triage/internal/api"
+	"github.com/triage-lb/triage/internal/balance"
+	"github.com/triage-lb/triage/internal/control"
+	"github.com/triage-lb/triage/internal/diagnose"
+	"github.com/triage-lb/triage/internal/engine"
+	"github.com/triage-lb/triage/internal/proxy"
+	"github.com/triage-lb/triage/internal/resolve"
+)
+
+// serveCommand runs the balancer.
+type serveCommand struct {
+	Config string `short:"c" placeholder:"FILE" help:"Config file. Default: TRIAGE_CONFIG, else ./triage.yaml, else /etc/triage/triage.yaml."`
+	Watch  bool   `help:"Reload when the config file changes. SIGHUP and triage reload work as well."`
+
+	logFlags
+}
+
+// Run serves until a signal.
+func (c *serveCommand) Run(env *environment) error {
+	path, err := needConfig(env, c.Config)
+	if err != nil {
+		return err
+	}
+	b, err := newBalancer(path, env.getenv, c.logger(env))
+	if err != nil {
+		return err
+	}
+	return b.serve(env.ctx, c.Watch)
+}
+
+// balancer is the parts of triage serve, wired.
+type balancer struct {
+	path     string
+	log      *slog.Logger
+	resolver *resolve.Resolver
+	engine   *engine.Engine
+	table    *balance.Table
+	proxy    *proxy.Proxy
+	control  *control.Control
+	admin    *api.Server
+	draining atomic.Bool // no new clients, please
+}
+
+// newBalancer builds the parts and says who talks to whom. This function is the architecture:
+//
+//	control ──rosters──► engine ──transitions──► table ──pools──► proxy
+//	   ▲ ▲                  │ └────transitions────► control (events)   │
+//	   │ └─ resolver        └◄──────────── kick: traffic failed ───────┘
+//	  admin
+//
+// Nothing runs yet, and only the admin address is taken: two balancers with one config stop here.
+func newBalancer(path string, getenv func(string) string, log *slog.Logger) (*balancer, error) {
+	b := &balancer{path: path, log: log, table: balance.New()}
+	b.resolver = resolve.New(resolve.Config{
+		OnChange: func() { b.control.Resolved() },
+	})
+	b.engine = engine.New(engine.Config{
+		OnTransitions: func(batch []triage.Transition) {
+			b.table.Observe(batch)
+			b.control.Observe(batch)
+		},
+		OnConnectFailure: func(key triage.Key) {
+			if host, _, err := key.Target.Split(); err == nil {
+				b.resolver.Refresh(host)
+			}
+		},
+	})
+	b.proxy = proxy.New(proxy.Config{
+		Table:   b.table,
+		Suspect: b.engine.Kick,
+		Ready:   b.engine.Warm(),
+		Log:     log,
+	})
+	var err error
+	b.control, err = control.New(control.Config{
+		Path:      path,
+		Getenv:    getenv,
+		Version:   buildVersion(),
+		Log:       log,
+		Explain:   diagnose.Look,
+		Engine:    b.engine,
+		Table:     b.table,
+		Listeners: b.proxy,
+		Resolver:  b.resolver,
+	})
+	if err != nil {
+		return nil, err
+	}
+	b.admin = api.New(api.Config{
+		Address: b.control.Admin(),
+		Version: buildVersion(),
+		Control: b.control,
+		Ready:   b.ready,
+		Log:     log,
+	})
+	return b, b.admin.Listen()
+}
+
+// serve runs the parts until ctx ends: then clients are seen off first, while everything behind them still
+// works. If a part ends by itself, all end, and its error is the reason.
+func (b *balancer) serve(ctx context.Context, watch bool) error {
+	back, stop := context.WithCancel(context.WithoutCancel(ctx))
+	parts, back := errgroup.WithContext(back)
+	front, stopFront := context.WithCancel(back)
+	defer stop()
+	context.AfterFunc(ctx, func() {
+		b.log.Info("stopping: no new connections, running requests finish")
+		b.draining.Store(true)
+		b.control.Stopping()
+		stopFront()
+	})
+	part := func(run func(context.Context) error, ctx context.Context) {
+		parts.Go(func() error {
+			defer stop()
+			return run(ctx)
+		})
+	}
+	part(b.resolver.Run, back)
+	part(b.table.Run, back)
+	part(b.engine.Run, back)
+	part(b.control.Run, back)
+	part(b.admin.Run, back)
+	part(b.reloads(watch), back)
+	part(b.proxy.Run, front)
+	parts.Go(func() error { b.announce(back); return nil })
+	err := parts.Wait()
+	b.log.Info("stopped")
+	return err
+}
+
+// announce says when the balancer begins to take requests.
+func (b *balancer) announce(ctx context.Context) {
+	select {
+	case <-b.control.Started():
+	case <-ctx.Done():
+		return
+	}
+	select {
+	case <-b.engine.Warm():
+		b.log.Info("serving", "version", buildVersion(), "config", b.path, "admin", b.control.Admin())
+	case <-ctx.Done():
+	}
+}
+
+// ready tells /readyz whether new clients may come.
+func (b *balancer) ready() error {
+	if b.draining.Load() {
+		return errors.New("draining: running requests finish, then triage stops")
+	}
+	select {
+	case <-b.engine.Warm():
+		return nil
+	default:
+		return errors.New("starting: the first checks have not ended")
+	}
+}
+
+// reloads reads the config again on SIGHUP, and when the file changes if it is watched.
+func (b *balancer) reloads(watch bool) func(context.Context) error {
+	return func(ctx context.Context) error {
+		hangups := make(chan os.Signal, 1)
+		signal.Notify(hangups, syscall.SIGHUP)
+		defer signal.Stop(hangups)
+		changes, closeWatch, err := watchFile(b.path, watch)
+		if err != nil {
+			return err
+		}
+		defer closeWatch()
+		for {
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-hangups:
+			case <-changes:
+			}
+			if _, err := b.control.Reload(ctx); err != nil && ctx.Err() == nil {
+				b.log.Error("reload refused, the old config stays", "reason", err, "hint", triage.HintOf(err))
+			}
+		}
+	}
+}
