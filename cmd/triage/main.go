@@ -6,6 +6,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,7 +14,6 @@ import (
 	"net/netip"
 	"os"
 	"os/signal"
-	"strings"
 	"syscall"
 
 	"github.com/alecthomas/kong"
@@ -93,7 +93,7 @@ func (env *environment) run(args []string) (code int) {
 	)
 	command, err := parser.Parse(args)
 	if err != nil {
-		return env.fail(usageError(args, err))
+		return env.fail(usageError(parser, args, err))
 	}
 	return env.fail(command.Run(env))
 }
@@ -127,16 +127,15 @@ var exitCodes = map[triage.Kind]int{
 	triage.KindInternal:    exitFault,
 }
 
-// usageError words what is wrong with the command line.
-func usageError(args []string, err error) error {
+// usageError words what is wrong with the command line; the hint names the command that was meant, if one was.
+func usageError(parser *kong.Kong, args []string, err error) error {
 	hint := "triage --help lists the commands"
-	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
-		hint = "triage " + args[0] + " --help shows how it is called"
+	for _, command := range parser.Model.Children {
+		if len(args) > 0 && args[0] == command.Name {
+			hint = "triage " + command.Name + " --help shows how it is called"
+		}
 	}
-	if known := triage.HintOf(err); known != "" {
-		hint = known
-	}
-	return &triage.Error{Kind: triage.KindInvalid, Message: err.Error(), Hint: hint, Err: err}
+	return &triage.Error{Kind: triage.KindInvalid, Message: err.Error(), Hint: cmp.Or(triage.HintOf(err), hint), Err: err}
 }
 
 // usagef is an error about the command line; hint says what to write instead.
