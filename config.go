@@ -36,7 +36,7 @@ func (c Config) Validate() Problems {
 			ps.errorf(at+".name", "group %q is there twice (also number %d)", g.Name, first+1)
 		}
 		groups[g.Name] = i
-		ps.addressesOf(at, g, AddressPolicy{Allowed: c.AllowTargets})
+		ps.addressesOf(at, g, c.Policy())
 	}
 	listeners := make(map[ListenerName]bool, len(c.Listeners))
 	addresses := make(map[string]ListenerName, len(c.Listeners))
@@ -56,6 +56,12 @@ func (c Config) Validate() Problems {
 		}
 	}
 	return ps
+}
+
+// Policy is where the config lets triage connect to.
+func (c Config) Policy() AddressPolicy {
+	admin, _ := netip.ParseAddrPort(strings.Replace(c.Admin, "localhost:", "127.0.0.1:", 1)) // not valid for a socket
+	return AddressPolicy{Admin: admin, Allowed: c.AllowTargets}
 }
 
 // addressesOf reports targets that the policy would never let us connect to, at start instead of at night.

@@ -15,10 +15,10 @@ type Diagnosis struct {
 	Code       string    `json:"code"`                 // stable, kebab-case: redirect-to-https
 	Title      string    `json:"title"`                // a few words
 	Cause      string    `json:"cause"`                // one sentence
-	Proof      string    `json:"proof,omitempty"`      // the second question and its answer
-	Fix        string    `json:"fix,omitempty"`        // what to change; lines, the first says where
+	Proof      string    `json:"proof"`      // the second question and its answer
+	Fix        string    `json:"fix"`        // what to change; lines, the first says where
 	Evidence   []string  `json:"evidence"`             // what in the answer led here
 	Certainty  Certainty `json:"certainty"`            //
-	Candidates []string  `json:"candidates,omitempty"` // codes of other causes that the evidence allows
+	Candidates []string  `json:"candidates"` // codes of other causes that the evidence allows
 	Asked      []string  `json:"asked"`                // the second questions, in order, with their answers
 }

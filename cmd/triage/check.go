@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/triage-lb/triage"
@@ -233,6 +234,9 @@ func (q *question) resolve(env *environment) ([]checkTarget, error) {
 		return targets, nil
 	}
 	if a, err := netip.ParseAddr(e.host); err == nil {
+		if a.IsUnspecified() || a.IsMulticast() {
+			return nil, usagef(fmt.Sprintf("write :%d%s for this machine at its own private addresses", e.port, e.path), "%s is not the address of one machine", a)
+		}
 		t := newCheckTarget(a, e.port)
 		if a == netip.IPv6Loopback() || a == netip.AddrFrom4([4]byte{127, 0, 0, 1}) {
 			t.compare = env.addresses()
@@ -241,6 +245,9 @@ func (q *question) resolve(env *environment) ([]checkTarget, error) {
 	}
 	return q.resolveName(env)
 }
+
+// anywhere lets a person ask what triage serve would not: a link-local address, a metadata service.
+var anywhere = triage.AddressPolicy{Allowed: []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0")}}
 
 func newCheckTarget(a netip.Addr, port uint16) checkTarget {
 	ap := netip.AddrPortFrom(a, port)
@@ -285,7 +292,7 @@ func (q *question) resolveName(env *environment) ([]checkTarget, error) {
 func (q *question) check(env *environment, t checkTarget, r *checkReport) (code int, err error) {
 	x := t.fault
 	if x == nil {
-		x = probe.Do(env.ctx, q.plan, t.key, triage.AddressPolicy{})
+		x = probe.Do(env.ctx, q.plan, t.key, anywhere)
 		if t.took >= 0 {
 			x.Timing[triage.PhaseResolve] = t.took
 		}
@@ -301,9 +308,7 @@ func (q *question) check(env *environment, t checkTarget, r *checkReport) (code 
 	if w := q.compareOwn(env, x, t.compare); w != "" {
 		warnings = append(warnings, w)
 	}
-	d := diagnose.Ask(env.ctx, x, func(ctx context.Context, second diagnose.Question) *triage.Exchange {
-		return probe.Do(ctx, q.plan.With(second.Host, second.Headers...), t.key, triage.AddressPolicy{})
-	})
+	d := q.explain(env.ctx, x, t.key, r)
 	if env.ctx.Err() != nil {
 		return 0, env.ctx.Err()
 	}
@@ -319,18 +324,34 @@ func (q *question) check(env *environment, t checkTarget, r *checkReport) (code 
 	return exitFault, nil
 }
 
-// compareOwn asks this machine's private addresses what a loopback address was asked, and says how they
-// differ: a load balancer never asks 127.0.0.1.
-func (q *question) compareOwn(env *environment, x *triage.Exchange, own []netip.Addr) string {
-	for _, a := range own {
-		key := newCheckTarget(a, x.Key.Address.Port()).key
-		other := probe.Do(env.ctx, q.plan, key, triage.AddressPolicy{})
-		if other.Outcome != x.Outcome || other.Status != x.Status {
-			return fmt.Sprintf("%s: %s, %s: %s; the load balancer asks %s",
-				x.Key.Address.Addr(), diagnose.Brief(x), a, diagnose.Brief(other), a)
-		}
+// explain finds out why a check failed. It asks second questions only if somebody will see the answers.
+func (q *question) explain(ctx context.Context, x *triage.Exchange, key triage.Key, r *checkReport) *triage.Diagnosis {
+	if !r.explains() {
+		return nil
 	}
-	return ""
+	return diagnose.Ask(ctx, x, func(ctx context.Context, second diagnose.Question) *triage.Exchange {
+		return probe.Do(ctx, q.plan.With(second.Host, second.Headers...), key, anywhere)
+	})
+}
+
+// compareOwn asks this machine's own addresses what a loopback address was asked, and says how they differ: a
+// load balancer never asks 127.0.0.1. It is silent if one of them answers alike, since a machine has bridges and
+// other interfaces that no load balancer knows.
+func (q *question) compareOwn(env *environment, x *triage.Exchange, own []netip.Addr) string {
+	var differing, addresses []string
+	for _, a := range own {
+		other := probe.Do(env.ctx, q.plan, newCheckTarget(a, x.Key.Address.Port()).key, anywhere)
+		if other.Outcome == x.Outcome && other.Status == x.Status {
+			return ""
+		}
+		differing = append(differing, fmt.Sprintf("%s: %s", a, diagnose.Brief(other)))
+		addresses = append(addresses, a.String())
+	}
+	if differing == nil {
+		return ""
+	}
+	return fmt.Sprintf("%s: %s, %s; the load balancer asks %s",
+		x.Key.Address.Addr(), diagnose.Brief(x), strings.Join(differing, ", "), strings.Join(addresses, " or "))
 }
 
 // privateAddresses are the addresses by which a load balancer could reach this machine.

@@ -44,6 +44,9 @@ func (r *checkReport) verdict(x *triage.Exchange) {
 	r.out.printf("%s%s  %s  %s\n", word, as, r.out.safe(target), r.out.safe(result))
 }
 
+// explains reports whether the report shows why a check failed.
+func (r *checkReport) explains() bool { return r.command.JSON || !r.command.Quiet }
+
 // rest prints everything that follows the verdict.
 func (r *checkReport) rest(x *triage.Exchange, d *triage.Diagnosis, warnings []string) error {
 	if r.command.JSON {
@@ -116,6 +119,7 @@ func (r *checkReport) target(x *triage.Exchange) string {
 	return address
 }
 
+// briefResult is the outcome for the first line: the code where that decided, else the outcome's name.
 func briefResult(x *triage.Exchange) string {
 	if x.Status != 0 && (x.Outcome == triage.CodeMismatch || x.Outcome == triage.Matched) {
 		return fmt.Sprint(x.Status)

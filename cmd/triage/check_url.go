@@ -22,7 +22,7 @@ type endpoint struct {
 // instead.
 func parseEndpoint(s string) (endpoint, error) {
 	scheme, rest, hasScheme := strings.Cut(s, "://")
-	if !hasScheme {
+	if !hasScheme || strings.ContainsAny(scheme, "/?#:") { // the query of HOST:PORT/PATH?next=http://… has one too
 		scheme, rest = "http", s
 	}
 	protocol, err := triage.ParseProtocol(scheme)

@@ -56,3 +56,13 @@ func asciiJSON(text []byte) []byte {
 	}
 	return out
 }
+
+// asciiWriter writes JSON, or text whose quoting is Go's, in ASCII. Each Write is whole lines.
+type asciiWriter struct{ w io.Writer }
+
+func (a asciiWriter) Write(text []byte) (int, error) {
+	if _, err := a.w.Write(asciiJSON(text)); err != nil {
+		return 0, err
+	}
+	return len(text), nil
+}

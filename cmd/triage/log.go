@@ -11,9 +11,11 @@ type logFlags struct {
 func (f logFlags) logger(env *environment) *slog.Logger {
 	var level slog.Level
 	_ = level.UnmarshalText([]byte(f.LogLevel)) // one of the enum's words
+	// A target's words are in the log, and the log may be read on a terminal.
+	out := asciiWriter{env.stderr}
 	options := &slog.HandlerOptions{Level: level}
 	if f.LogFormat == "json" {
-		return slog.New(slog.NewJSONHandler(env.stderr, options))
+		return slog.New(slog.NewJSONHandler(out, options))
 	}
-	return slog.New(slog.NewTextHandler(env.stderr, options))
+	return slog.New(slog.NewTextHandler(out, options))
 }

@@ -77,8 +77,12 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdin i
 // run parses the command line and runs the command.
 func (env *environment) run(args []string) (code int) {
 	defer func() {
-		if e, stopped := recover().(exit); stopped {
+		switch e := recover().(type) {
+		case nil:
+		case exit:
 			code = int(e) // --help ends inside the parser
+		default:
+			panic(e)
 		}
 	}()
 	var cli commands
@@ -114,7 +118,10 @@ func (env *environment) fail(err error) int {
 	if hint := triage.HintOf(err); hint != "" {
 		term.hanging("hint: ", hint)
 	}
-	return exitCodes[triage.KindOf(err)]
+	if code, known := exitCodes[triage.KindOf(err)]; known {
+		return code
+	}
+	return exitFault
 }
 
 // exitCodes maps the kinds of errors to exit codes, for every command.

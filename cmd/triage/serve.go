@@ -8,6 +8,7 @@ import (
 	"os/signal"
 	"sync/atomic"
 	"syscall"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -52,7 +53,8 @@ type balancer struct {
 	proxy    *proxy.Proxy
 	control  *control.Control
 	admin    *api.Server
-	draining atomic.Bool // no new clients, please
+	settled  chan struct{} // closed when the first results are in the pools: clients may come
+	draining atomic.Bool   // no new clients, please
 }
 
 // newBalancer builds the parts and says who talks to whom. This function is the architecture:
@@ -64,7 +66,7 @@ type balancer struct {
 //
 // Nothing runs yet, and only the admin address is taken: two balancers with one config stop here.
 func newBalancer(path string, getenv func(string) string, log *slog.Logger) (*balancer, error) {
-	b := &balancer{path: path, log: log, table: balance.New()}
+	b := &balancer{path: path, log: log, table: balance.New(), settled: make(chan struct{})}
 	b.resolver = resolve.New(resolve.Config{
 		OnChange: func() { b.control.Resolved() },
 	})
@@ -72,6 +74,9 @@ func newBalancer(path string, getenv func(string) string, log *slog.Logger) (*ba
 		OnTransitions: func(batch []triage.Transition) {
 			b.table.Observe(batch)
 			b.control.Observe(batch)
+		},
+		OnBehind: func(late time.Duration) {
+			b.log.Error("checks start late: too many are under way, or this machine is too busy", "late", late.Round(time.Millisecond))
 		},
 		OnConnectFailure: func(key triage.Key) {
 			if host, _, err := key.Target.Split(); err == nil {
@@ -82,7 +87,7 @@ func newBalancer(path string, getenv func(string) string, log *slog.Logger) (*ba
 	b.proxy = proxy.New(proxy.Config{
 		Table:   b.table,
 		Suspect: b.engine.Kick,
-		Ready:   b.engine.Warm(),
+		Ready:   b.settled,
 		Log:     log,
 	})
 	var err error
@@ -117,12 +122,12 @@ func (b *balancer) serve(ctx context.Context, watch bool) error {
 	parts, back := errgroup.WithContext(back)
 	front, stopFront := context.WithCancel(back)
 	defer stop()
-	context.AfterFunc(ctx, func() {
+	defer context.AfterFunc(ctx, func() {
 		b.log.Info("stopping: no new connections, running requests finish")
 		b.draining.Store(true)
 		b.control.Stopping()
 		stopFront()
-	})
+	})()
 	part := func(run func(context.Context) error, ctx context.Context) {
 		parts.Go(func() error {
 			defer stop()
@@ -151,6 +156,8 @@ func (b *balancer) announce(ctx context.Context) {
 	}
 	select {
 	case <-b.engine.Warm():
+		b.table.Settle() // or the first clients meet pools in which everybody is still initial
+		close(b.settled)
 		b.log.Info("serving", "version", buildVersion(), "config", b.path, "admin", b.control.Admin())
 	case <-ctx.Done():
 	}
@@ -162,7 +169,7 @@ func (b *balancer) ready() error {
 		return errors.New("draining: running requests finish, then triage stops")
 	}
 	select {
-	case <-b.engine.Warm():
+	case <-b.settled:
 		return nil
 	default:
 		return errors.New("starting: the first checks have not ended")

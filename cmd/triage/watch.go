@@ -1,7 +1,10 @@
 package main
 
 import (
+	"bytes"
+	"cmp"
 	"fmt"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -24,9 +27,13 @@ func watchFile(path string, watch bool) (changes <-chan struct{}, end func(), er
 	if err != nil {
 		return nil, nil, err
 	}
+	known, _ := os.ReadFile(path) // control has just read it; if it is gone since, any content is news
 	w, err := fsnotify.NewWatcher()
 	if err == nil {
 		err = w.Add(folder) // the folder, because the file itself is replaced
+	}
+	if real, e := filepath.EvalSymlinks(path); err == nil && e == nil {
+		err = w.Add(filepath.Dir(real))
 	}
 	if err != nil {
 		return nil, nil, &triage.Error{
@@ -40,38 +47,43 @@ func watchFile(path string, watch bool) (changes <-chan struct{}, end func(), er
 	stop := make(chan struct{})
 	go func() {
 		defer close(done)
-		tellSettled(w, told, stop)
+		tellSettled(w, path, known, told, stop)
 	}()
 	return told, func() { close(stop); <-done; w.Close() }, nil
 }
 
-// tellSettled turns bursts of events in the folder into one word each. Any file of the folder counts: a config
-// map's file is a link, and what changes is elsewhere beside it. A reload that finds nothing new does nothing.
-func tellSettled(w *fsnotify.Watcher, told chan<- struct{}, stop <-chan struct{}) {
-	timer := time.NewTimer(time.Hour)
-	defer timer.Stop()
+// tellSettled tells of the file once its content has changed and then stayed for a while. The events of the
+// folders only wake it: a log that is written beside the config, perhaps our own, is no change.
+func tellSettled(w *fsnotify.Watcher, path string, known []byte, told chan<- struct{}, stop <-chan struct{}) {
+	seen := known
+	var look <-chan time.Time
 	for {
 		select {
 		case <-stop:
 			return
-		case event, ok := <-w.Events:
-			if !ok {
-				return
-			}
-			if event.Op != fsnotify.Chmod {
-				timer.Reset(settle)
-			}
-		case _, ok := <-w.Errors:
-			if !ok {
-				return
-			}
-			timer.Reset(settle) // events were lost: look
-		case <-timer.C:
-			select {
-			case told <- struct{}{}:
-			case <-stop:
-				return
-			}
+		case <-w.Events:
+			look = cmp.Or(look, time.After(settle))
+			continue
+		case <-w.Errors: // events were lost
+			look = cmp.Or(look, time.After(settle))
+			continue
+		case <-look:
+			look = nil
+		}
+		now, err := os.ReadFile(path)
+		switch {
+		case err != nil || bytes.Equal(now, known): // gone for a moment, or somebody else's event
+			seen = known
+			continue
+		case !bytes.Equal(now, seen):
+			seen, look = now, time.After(settle)
+			continue
+		}
+		known = now
+		select {
+		case told <- struct{}{}:
+		case <-stop:
+			return
 		}
 	}
 }

@@ -148,6 +148,12 @@ func (t *Table) Run(ctx context.Context) error {
 	}
 }
 
+// Settle returns when everything that was observed before the call is in the pools. It does not need [Table.Run].
+func (t *Table) Settle() {
+	t.round(time.Now())
+	t.stir()
+}
+
 // stir wakes Run. It never blocks.
 func (t *Table) stir() {
 	select {

@@ -456,7 +456,7 @@ func TestStatus(t *testing.T) {
 	if got, want := jsonOf(t, g.Targets[0]), `{"target":"127.0.0.1:8001","address":"127.0.0.1:8001","weight":1,"state":"unhealthy","reason":"Target.ResponseCodeMismatch",`+
 		`"description":"Health checks failed with these codes: [301]","since":"2026-01-02T03:04:05Z","trusted":false,"in_flight":0,"requests":7,`+
 		`"last_check":{"at":"2026-01-02T03:04:05Z","took_ms":1.5,"outcome":"code-mismatch","status":301},`+
-		`"diagnosis":{"code":"test","title":"","cause":"the server says 301","evidence":null,"certainty":"","asked":null}}`; got != want {
+		`"diagnosis":{"code":"test","title":"","cause":"the server says 301","proof":"","fix":"","evidence":null,"certainty":"","candidates":null,"asked":null}}`; got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
 	if unknown := g.Targets[1]; unknown.State != triage.Initial || unknown.Reason != triage.InitialHealthChecking || !unknown.Trusted {

@@ -3,7 +3,6 @@ package control
 import (
 	"net/netip"
 	"slices"
-	"strings"
 
 	"github.com/triage-lb/triage"
 )
@@ -14,7 +13,7 @@ func rostersOf(config triage.Config, resolver Resolver) []triage.Roster {
 	for _, l := range config.Listeners {
 		routed[l.Default.Forward] = true
 	}
-	policy := triage.AddressPolicy{Admin: adminAddress(config.Admin), Allowed: config.AllowTargets}
+	policy := config.Policy()
 	rosters := make([]triage.Roster, len(config.Groups))
 	for i, g := range config.Groups {
 		r := triage.Roster{Group: g, Routed: routed[g.Name], Policy: policy}
@@ -73,15 +72,6 @@ func namesIn(config triage.Config) []string {
 	}
 	slices.Sort(names)
 	return slices.Compact(names)
-}
-
-// adminAddress returns the admin address as the address policy wants it; not valid for a unix socket.
-func adminAddress(s string) netip.AddrPort {
-	if port, ok := strings.CutPrefix(s, "localhost:"); ok {
-		s = "127.0.0.1:" + port
-	}
-	ap, _ := netip.ParseAddrPort(s)
-	return ap
 }
 
 func sameMembers(a, b []triage.Roster) bool {

@@ -72,10 +72,13 @@ func Ask(ctx context.Context, x *triage.Exchange, ask Asker) *triage.Diagnosis {
 	return d
 }
 
-// Brief is an exchange's result in a few words: its status code, or what went wrong.
+// Brief is an exchange's result in a few words: its status code where that decided, else what went wrong.
 func Brief(x *triage.Exchange) string {
-	if x.Status != 0 {
+	switch {
+	case x.Outcome == triage.Matched || x.Outcome == triage.CodeMismatch:
 		return fmt.Sprint(x.Status)
+	case x.Status != 0:
+		return fmt.Sprintf("%d, %s", x.Status, x.Outcome.Info().Sentence)
 	}
 	return x.Outcome.Info().Sentence
 }
@@ -144,13 +147,14 @@ func look(c *kase) (*triage.Diagnosis, *rule) {
 func (r *rule) diagnosis(c *kase, evidence []string, how triage.Certainty) *triage.Diagnosis {
 	cause, fix := r.describe(c)
 	return &triage.Diagnosis{
-		Code:      r.code,
-		Title:     r.title,
-		Cause:     cause,
-		Fix:       fix,
-		Evidence:  evidence,
-		Certainty: how,
-		Asked:     []string{},
+		Code:       r.code,
+		Title:      r.title,
+		Cause:      cause,
+		Fix:        fix,
+		Evidence:   evidence,
+		Certainty:  how,
+		Candidates: []string{},
+		Asked:      []string{},
 	}
 }
 
@@ -167,12 +171,13 @@ func undiagnosed(c *kase) *triage.Diagnosis {
 		seen += " (" + c.x.Detail + ")"
 	}
 	return &triage.Diagnosis{
-		Code:      Undiagnosed,
-		Title:     "no known cause",
-		Cause:     seen,
-		Evidence:  []string{info.Name},
-		Certainty: triage.Unknown,
-		Asked:     []string{},
+		Code:       Undiagnosed,
+		Title:      "no known cause",
+		Cause:      seen,
+		Evidence:   []string{info.Name},
+		Certainty:  triage.Unknown,
+		Candidates: []string{},
+		Asked:      []string{},
 	}
 }
 

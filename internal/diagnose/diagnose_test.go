@@ -80,7 +80,7 @@ func TestDiagnoses(t *testing.T) {
 		"nginx redirects, and Django refuses behind it": {
 			server: server{"": nginx301, "X-Forwarded-Proto: https": django400},
 			code:   "redirect-to-https", certainty: triage.Proved, asked: 1,
-			cause: "nginx", proof: "400, no longer a redirect",
+			cause: "nginx", proof: "400, no longer this redirect",
 			fix: "break",
 		},
 		"nginx redirects whatever it is told": {

@@ -3,6 +3,7 @@ package diagnose
 import (
 	"fmt"
 	"net/url"
+	"regexp"
 	"strings"
 
 	"github.com/triage-lb/triage"
@@ -18,7 +19,7 @@ var redirectToHTTPS = rule{
 	match: func(c *kase) []string {
 		to, ok := redirectTarget(c)
 		askedEncrypted := c.x.Timing[triage.PhaseTLS] >= 0
-		if !ok || to.Scheme != "https" || askedEncrypted {
+		if !ok || to.Scheme != "https" || askedEncrypted || c.x.Outcome != triage.CodeMismatch {
 			return nil
 		}
 		return []string{c.statusLine(), "Location: " + to.String()}
@@ -36,13 +37,14 @@ var redirectToHTTPS = rule{
 		if answer.Status == 0 {
 			return nil
 		}
-		if _, redirected := redirectTarget(newCase(answer)); redirected {
+		to, redirected := redirectTarget(newCase(answer))
+		if redirected && to.Scheme == "https" {
 			in.d.Proof = fmt.Sprintf("none: with %s it answers %d too, so the redirect is unconditional", question, answer.Status)
 			return nil
 		}
 		proof := fmt.Sprintf("the same request with %s: %d", question, answer.Status)
 		if answer.Outcome.Verdict() == triage.Fail {
-			proof += ", no longer a redirect, but the next thing to look at"
+			proof += ", no longer this redirect, but the next thing to look at"
 		}
 		return in.proved(proof)
 	},
@@ -71,9 +73,22 @@ func redirectFix(c *kase) (who, fix string) {
 		return "nginx", genericRedirectFix(path)
 	case len(c.x.Body) == 0 && strings.HasPrefix(c.header("Server"), "gunicorn"),
 		len(c.x.Body) == 0 && c.header("Cross-Origin-Opener-Policy") != "": // SecurityMiddleware's own header
-		return "Django (SECURE_SSL_REDIRECT)", fmt.Sprintf("settings.py:\n    SECURE_REDIRECT_EXEMPT = [r\"^%s$\"]", strings.TrimPrefix(path, "/"))
+		if exempt, ok := djangoExempt(path); ok {
+			return "Django (SECURE_SSL_REDIRECT)", exempt
+		}
+		return "Django (SECURE_SSL_REDIRECT)", genericRedirectFix(path)
 	}
 	return "the server", genericRedirectFix(path)
+}
+
+// djangoExempt is the setting that spares a path: a list of regular expressions that are searched in the decoded
+// path, without its first slash. ok is false for a path that cannot stand in a raw string of Python.
+func djangoExempt(path string) (setting string, ok bool) {
+	path, err := url.PathUnescape(strings.TrimPrefix(path, "/"))
+	if err != nil || strings.ContainsFunc(path, func(r rune) bool { return r == '"' || r < ' ' || r > '~' }) {
+		return "", false
+	}
+	return fmt.Sprintf("settings.py:\n    SECURE_REDIRECT_EXEMPT = [r\"^%s$\"]", regexp.QuoteMeta(path)), true
 }
 
 func genericRedirectFix(path string) string {

@@ -30,6 +30,10 @@ type Config struct {
 	// from the loop; must not block. May be nil.
 	OnConnectFailure func(triage.Key)
 
+	// OnBehind hears, at most once a second, that checks start later than they should by more than their interval:
+	// too many are under way, or the machine is too busy. Called from the loop; must not block. May be nil.
+	OnBehind func(late time.Duration)
+
 	// MaxInFlight bounds how many checks run at once; further ones wait their turn. Default: 4096.
 	MaxInFlight int
 }

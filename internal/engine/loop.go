@@ -20,9 +20,13 @@ type loop struct {
 	seed    maphash.Seed
 
 	slots    map[triage.Key]*slot
-	queue    queue // slots that wait for their time
+	groups   map[triage.GroupName][]*slot // the same, in the order of the rosters
+	queue    queue                        // slots that wait for their time
 	inFlight int
 	batch    []triage.Transition
+
+	late     time.Duration // the worst late start since it was told
+	lateTold time.Time
 
 	warming  map[*slot]bool // slots of the first Set without a result; nil once warm
 	warmTime time.Time      // when we stop waiting for them
@@ -71,6 +75,7 @@ func (l *loop) set(rosters []triage.Roster) {
 	now := time.Now()
 	old := l.slots
 	l.slots = make(map[triage.Key]*slot, len(old))
+	l.groups = make(map[triage.GroupName][]*slot, len(rosters))
 	fresh := 0
 	for _, r := range rosters {
 		if !r.Routed {
@@ -87,9 +92,11 @@ func (l *loop) set(rosters []triage.Roster) {
 				heap.Push(&l.queue, s)
 			}
 			l.slots[m.Key] = s
+			l.groups[r.Name] = append(l.groups[r.Name], s)
 			s.policy, s.unresolved = r.Policy, m.Unresolved
 			if s.check != r.HealthCheck {
-				l.changePlan(s, r.HealthCheck, shared, now)
+				l.changePlan(s, r.HealthCheck, shared, now.Add(time.Duration(fresh)*firstChecksPace))
+				fresh++
 			}
 		}
 	}
@@ -99,14 +106,14 @@ func (l *loop) set(rosters []triage.Roster) {
 	l.beginWarmUp(now)
 }
 
-// changePlan gives a slot new settings. They are tried at once: whoever edits a check waits for the answer.
-func (l *loop) changePlan(s *slot, c triage.HealthCheck, p *probe.Plan, now time.Time) {
+// changePlan gives a slot new settings. They are tried soon: whoever edits a check waits for the answer.
+func (l *loop) changePlan(s *slot, c triage.HealthCheck, p *probe.Plan, due time.Time) {
 	s.check, s.plan = c, p
 	s.health = s.health.Undecided()
 	if s.cancel != nil {
 		s.cancel()
 	}
-	s.due = now
+	s.due = due
 	if s.index >= 0 {
 		heap.Fix(&l.queue, s.index)
 	}
@@ -150,6 +157,9 @@ func (l *loop) startDue(now time.Time) time.Duration {
 }
 
 func (l *loop) start(s *slot, now time.Time) {
+	if late := now.Sub(s.due); late > s.check.Interval {
+		l.late = max(l.late, late)
+	}
 	s.started = now
 	if s.unresolved != "" {
 		l.finish(result{s, s.plan, unresolved(s, now)})
@@ -189,13 +199,11 @@ func (l *loop) finish(r result) {
 		return // removed meanwhile
 	}
 	now := time.Now()
-	defer func() { heap.Push(&l.queue, s) }()
-	if r.plan != s.plan {
-		s.due = now // the settings changed meanwhile: ask again, by the new ones
-		return
-	}
-	s.due = l.after(s, now)
-	l.observe(s, r.exchange, now)
+	if r.plan == s.plan {
+		s.due = l.after(s, now)
+		l.observe(s, r.exchange, now)
+	} // else the settings changed meanwhile, and changePlan has made it due by the new ones
+	heap.Push(&l.queue, s)
 }
 
 // finishWaiting takes the other results that are there already, so that they share a batch.
@@ -260,17 +268,20 @@ func (l *loop) report() {
 		l.engine.cfg.OnTransitions(l.batch)
 		l.batch = nil
 	}
-	l.checkWarm(time.Now())
+	now := time.Now()
+	if l.late > 0 && now.Sub(l.lateTold) >= time.Second && l.engine.cfg.OnBehind != nil {
+		l.engine.cfg.OnBehind(l.late)
+		l.late, l.lateTold = 0, now
+	}
+	l.checkWarm(now)
 }
 
 func (l *loop) snapshot(group triage.GroupName) []triage.CheckStatus {
 	var all []triage.CheckStatus
-	for key, s := range l.slots {
-		if key.Group == group {
-			all = append(all, triage.CheckStatus{
-				Key: key, Health: s.health, Last: s.last, Checks: s.checked, Neutral: s.neutral, Doubted: s.doubts >= doubtAfter,
-			})
-		}
+	for _, s := range l.groups[group] {
+		all = append(all, triage.CheckStatus{
+			Key: s.key, Health: s.health, Last: s.last, Checks: s.checked, Neutral: s.neutral, Doubted: s.doubts >= doubtAfter,
+		})
 	}
 	return all
 }

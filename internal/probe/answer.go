@@ -1,6 +1,7 @@
 package probe
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 
@@ -134,11 +135,7 @@ func (a *answer) end(p *Plan, how string) (triage.Outcome, string) {
 // keep counts content and keeps its beginning.
 func (a *answer) keep(p *Plan, data []byte) {
 	a.size += int64(len(data))
-	limit := p.KeepBody
-	if limit == 0 {
-		limit = DefaultKeepBody
-	}
-	if room := limit - len(a.kept); room > 0 {
+	if room := p.KeepBody - len(a.kept); room > 0 {
 		a.kept = append(a.kept, data[:min(room, len(data))]...)
 	}
 }
@@ -149,9 +146,10 @@ const maxKeptHead = 16 << 10
 func (a *answer) store(x *triage.Exchange) {
 	x.Status = a.status
 	x.Head = a.head
-	if len(x.Head) > maxKeptHead {
-		x.Head, x.Truncated = x.Head[:maxKeptHead:maxKeptHead], true
+	if len(a.head) > maxKeptHead {
+		x.Head, x.Truncated = a.head[:maxKeptHead], true
 	}
+	x.Head = bytes.Clone(x.Head) // a.head may be the end of something much larger
 	x.Body, x.BodySize = a.kept, a.size
 	if int64(len(a.kept)) < a.size {
 		x.Truncated = true

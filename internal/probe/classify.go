@@ -46,8 +46,8 @@ func classifyHandshake(err error) (triage.Outcome, string) {
 	if notTLS, ok := errors.AsType[tls.RecordHeaderError](err); ok {
 		return triage.TLSNotSpoken, fmt.Sprintf("it answers with %s", quoteStart(notTLS.RecordHeader[:]))
 	}
-	if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "remote error" {
-		return triage.TLSRefused, "the target's alert: " + op.Err.Error()
+	if alert, ok := alertIn(err); ok {
+		return triage.TLSRefused, "the target's alert: " + alert.Error()
 	}
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return triage.TLSClosed, ""
@@ -56,6 +56,14 @@ func classifyHandshake(err error) (triage.Outcome, string) {
 		return triage.TLSClosed, "reset"
 	}
 	return triage.TLSRefused, err.Error()
+}
+
+// alertIn returns the target's alert, if that is why crypto/tls failed.
+func alertIn(err error) (alert error, ok bool) {
+	if op, is := errors.AsType[*net.OpError](err); is && op.Op == "remote error" {
+		return op.Err, true
+	}
+	return nil, false
 }
 
 // reason is the kernel's word for an error, without the operation and the address around it.

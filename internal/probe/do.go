@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"syscall"
 	"time"
 
 	"github.com/triage-lb/triage"
@@ -51,7 +52,7 @@ type driver struct {
 	conn     *net.TCPConn
 	timeout  time.Duration
 	deadline time.Time
-	looked   bool // the last look after the deadline was taken
+	noticed  time.Time // when we saw that the deadline had passed, and took a last look; zero before
 }
 
 func (d *driver) dial(ctx context.Context, to netip.AddrPort, policy triage.AddressPolicy) Event {
@@ -82,9 +83,9 @@ func (d *driver) write(b []byte) Event {
 
 func (d *driver) read(buf []byte) Event {
 	n, err := d.conn.Read(buf)
-	if isTimeout(err) && !d.looked {
+	if isTimeout(err) && d.noticed.IsZero() {
 		// What came before the deadline counts, however late we are to read it.
-		d.looked = true
+		d.noticed = time.Now() // the last look takes time of its own, which is not lateness
 		d.conn.SetReadDeadline(time.Now().Add(time.Millisecond))
 		n, err = d.conn.Read(buf)
 	}
@@ -102,16 +103,25 @@ func (d *driver) read(buf []byte) Event {
 // A time-out of a checker that was itself late says nothing about the target: if we come to see the deadline
 // more than a tenth of the timeout after it, the answer may be missing because nobody was there to read it.
 func (d *driver) failed(kind EventKind, err error) Event {
-	switch {
-	case !isTimeout(err):
+	if !isTimeout(err) {
 		return Event{Kind: kind, Err: err}
-	case time.Since(d.deadline) > d.timeout/10:
+	}
+	noticed := d.noticed
+	if noticed.IsZero() {
+		noticed = time.Now()
+	}
+	if noticed.Sub(d.deadline) > d.timeout/10 {
 		return Event{Kind: Late}
 	}
 	return Event{Kind: DeadlinePassed}
 }
 
+// isTimeout reports whether it is our deadline that has passed. Errno values may call themselves time-outs too, and
+// are answers of the network.
 func isTimeout(err error) bool {
+	if _, errno := errors.AsType[syscall.Errno](err); errno {
+		return false
+	}
 	t, ok := errors.AsType[net.Error](err)
 	return ok && t.Timeout()
 }

@@ -31,7 +31,7 @@ type Plan struct {
 	Extra    []dialect.Header // header lines after the dialect's own
 	Codes    triage.Matcher
 	Timeout  time.Duration // for the whole check, from before the connect to the last byte
-	KeepBody int           // bytes of content kept in the exchange; 0: DefaultKeepBody
+	KeepBody int           // bytes of content kept in the exchange; Compile sets DefaultKeepBody
 	tls      *tls.Config
 }
 

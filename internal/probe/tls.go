@@ -111,6 +111,12 @@ func (c *memConn) SetWriteDeadline(time.Time) error { return nil }
 // that makes of it.
 func (s *Session) encrypted(e Event) Action {
 	c := &s.tls.conn
+	if s.stage == finishing {
+		if e.Kind == Written {
+			return s.verdict(triage.Handshaken, "", e.At)
+		}
+		return s.verdict(triage.TLSClosed, "before our last message", e.At)
+	}
 	switch e.Kind {
 	case Data:
 		c.in = append(c.in, e.Data...)
@@ -123,9 +129,6 @@ func (s *Session) encrypted(e Event) Action {
 		c.closed = e.Err
 	case Written:
 		c.out = c.out[:0]
-		if s.stage == finishing {
-			return s.verdict(triage.Handshaken, "", e.At)
-		}
 		if s.stage == asking {
 			s.stage, s.mark = reading, e.At
 		}
@@ -170,7 +173,10 @@ func (s *Session) finishHandshake(at time.Time) Action {
 // tlsEnded gives the verdict when crypto/tls has given up: during the handshake that is a TLS outcome, after
 // it the end of the answer.
 func (s *Session) tlsEnded(err error, at time.Time) Action {
-	if s.stage == handshaking {
+	// In TLS 1.3 the target judges our side of the handshake, a missing client certificate for one, only after
+	// we have completed it, so an alert in place of an answer is still a refusal.
+	_, alerted := alertIn(err)
+	if s.stage == handshaking || alerted && len(s.answer.head) == 0 {
 		o, detail := classifyHandshake(err)
 		return s.verdict(o, detail, at)
 	}

@@ -39,7 +39,8 @@ type Config struct {
 const (
 	defaultEvery  = 30 * time.Second
 	lookupTimeout = 5 * time.Second
-	minRefresh    = time.Second // between two lookups of one name, however often Refresh is called
+	minRefresh    = time.Second     // between two lookups of one name, however often Refresh is called
+	retryUnknown  = 5 * time.Second // after a lookup that left a name without an address
 	parallel      = 16
 )
 
@@ -134,9 +135,9 @@ func (r *Resolver) Refresh(host string) {
 		if soon := n.asked.Add(minRefresh); soon.Before(n.due) {
 			n.due = soon
 		}
+		defer r.poke()
 	}
 	r.mu.Unlock()
-	r.poke()
 }
 
 func (r *Resolver) poke() {
@@ -152,10 +153,10 @@ func (r *Resolver) Run(ctx context.Context) error {
 	lookups.SetLimit(parallel)
 	defer lookups.Wait()
 	for {
-		host, wait := r.next(time.Now())
-		if host != "" {
+		host, n, wait := r.next(time.Now())
+		if n != nil {
 			lookups.Go(func() error {
-				r.ask(ctx, host)
+				r.ask(ctx, host, n)
 				return nil
 			})
 			continue
@@ -173,7 +174,7 @@ func (r *Resolver) Run(ctx context.Context) error {
 }
 
 // next claims a name that is due, or says how long none will be.
-func (r *Resolver) next(now time.Time) (host string, wait time.Duration) {
+func (r *Resolver) next(now time.Time) (host string, n *name, wait time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	wait = r.every
@@ -183,16 +184,16 @@ func (r *Resolver) next(now time.Time) (host string, wait time.Duration) {
 		}
 		if !n.due.After(now) {
 			n.running, n.asked = true, now
-			return host, 0
+			return host, n, 0
 		}
 		wait = min(wait, n.due.Sub(now))
 	}
-	return "", wait
+	return "", nil, wait
 }
 
 // ask looks one name up and keeps the answer. A resolver that does not answer right now says nothing about
 // the addresses: the last good ones stay. That the name does not exist is an answer.
-func (r *Resolver) ask(ctx context.Context, host string) {
+func (r *Resolver) ask(ctx context.Context, host string, n *name) {
 	asking, cancel := context.WithTimeout(ctx, lookupTimeout)
 	addresses, err := r.lookup(asking, host)
 	cancel()
@@ -206,16 +207,18 @@ func (r *Resolver) ask(ctx context.Context, host string) {
 	addresses = slices.Compact(addresses)
 
 	r.mu.Lock()
-	n := r.names[host]
 	changed := false
-	if n != nil {
+	if r.names[host] == n { // else nobody wants it any more, or it was forgotten and is asked for anew
 		notFound, isDNS := errors.AsType[*net.DNSError](err)
 		passing := err != nil && (!isDNS || !notFound.IsNotFound) && n.addresses != nil
 		if !passing {
-			changed = !slices.Equal(addresses, n.addresses) || (err == nil) != (n.err == nil)
+			changed = !slices.Equal(addresses, n.addresses) || fmt.Sprint(err) != fmt.Sprint(n.err)
 			n.addresses, n.err = addresses, err
 		}
 		n.running, n.due = false, time.Now().Add(r.every)
+		if err != nil && n.addresses == nil {
+			n.due = time.Now().Add(min(r.every, retryUnknown))
+		}
 		select {
 		case <-n.known:
 		default:

@@ -94,6 +94,7 @@ func TestNamesComeAndGo(t *testing.T) {
 			t.Error("a name that nobody set was looked up")
 		}
 
+		synctest.Wait() // OnChange comes after Set has returned
 		world.set("app", "10.0.0.3")
 		before := changes.Load()
 		time.Sleep(defaultEvery + time.Second)
