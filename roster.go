@@ -21,7 +21,7 @@ type Member struct {
 type CheckStatus struct {
 	Key     Key
 	Health  Health
-	Last    *Exchange // the newest check; nil before the first
+	Last    *Exchange // the newest check, without its bytes if it was one more that passed; nil before the first
 	Checks  uint64    // checks that ended, neutral ones included
 	Neutral uint64    // checks that ended neutral
 	Doubted bool      // the last three checks were neutral: the state is old news ("not trustworthy")

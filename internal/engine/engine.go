@@ -1,10 +1,11 @@
 // Package engine runs the health checks of many targets: when each is due, what its results add up to, and
 // who hears of a change.
 //
-// [Engine.Set] says what to check, [Engine.Run] does it, and [Config].OnTransitions is told of what changed, in batches.
-// One goroutine, the loop inside Run, owns every slot (a target's plan, health and next due time); all
-// methods talk to it by messages. Each check under way has a goroutine of its own, so that a slow target
-// never delays another; an idle target costs no goroutine and no timer.
+// [Engine.Set] says what to check, [Engine.Run] does it, and [Config].OnTransitions is told of what changed, in
+// batches. Targets are spread over shards, and stay on theirs. One goroutine owns a shard: its slots (a target's
+// plan, health and next due time), its timers, and its driver, which carries the checks under way. On Linux the
+// driver is an event loop, elsewhere a goroutine for each check; either way a slow target never delays another,
+// and an idle target costs no goroutine, no timer of the runtime and no context.
 //
 // The engine does not resolve names, does not balance, and does not explain.
 package engine
@@ -12,8 +13,14 @@ package engine
 import (
 	"cmp"
 	"context"
+	"hash/maphash"
+	"runtime"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/triage-lb/triage"
 	"github.com/triage-lb/triage/internal/dialect"
@@ -22,20 +29,26 @@ import (
 
 // Config is the settings of an [Engine].
 type Config struct {
-	// OnTransitions hears of every change of a target's health, in order, a batch per turn of the loop. It is
-	// called from the loop, so it must not block and must not call the engine; the slice is its to keep.
+	// OnTransitions hears of every change of a target's health, in order for each target, a batch per turn of a
+	// shard. It is called from the shards' goroutines, so it must not block and must not call the engine; the slice
+	// is its to keep.
 	OnTransitions func([]triage.Transition)
 
 	// OnConnectFailure hears of checks that could not connect, so that a name can be resolved again. Called
-	// from the loop; must not block. May be nil.
+	// from the shards; must not block. May be nil.
 	OnConnectFailure func(triage.Key)
 
 	// OnBehind hears, at most once a second, that checks start later than they should by more than their interval:
-	// too many are under way, or the machine is too busy. Called from the loop; must not block. May be nil.
+	// too many are under way, or the machine is too busy. Called from the shards; must not block. May be nil.
 	OnBehind func(late time.Duration)
 
-	// MaxInFlight bounds how many checks run at once; further ones wait their turn. Default: 4096.
+	// MaxInFlight bounds how many checks a shard runs at once; further ones wait their turn. Default: 4096.
 	MaxInFlight int
+
+	// Shards is how many shards there are. Default: half of GOMAXPROCS, at least 1.
+	Shards int
+
+	newDriver func(*shard) (driver, error) // nil: the best that this system has
 }
 
 const (
@@ -49,88 +62,124 @@ const (
 
 // Engine runs checks. Make it with [New].
 type Engine struct {
-	cfg      Config
-	messages chan func(*loop)
-	kicks    chan triage.Key
-	stopped  chan struct{} // closed when Run has returned
-	warm     chan struct{} // closed once, see Warm
+	cfg     Config
+	seed    maphash.Seed
+	shards  []*shard
+	stopped chan struct{} // closed when Run has returned
+	warm    chan struct{} // closed once, see Warm
+	cold    atomic.Int32  // shards that are not warm yet
 }
 
 // New returns an engine with nothing to check.
 func New(cfg Config) *Engine {
 	cfg.MaxInFlight = cmp.Or(cfg.MaxInFlight, defaultMaxInFlight)
-	return &Engine{
-		cfg:      cfg,
-		messages: make(chan func(*loop)),
-		kicks:    make(chan triage.Key, maxKicks),
-		stopped:  make(chan struct{}),
-		warm:     make(chan struct{}),
+	cfg.Shards = cmp.Or(cfg.Shards, max(1, runtime.GOMAXPROCS(0)/2))
+	if cfg.newDriver == nil {
+		cfg.newDriver = newDriver
 	}
+	e := &Engine{
+		cfg:     cfg,
+		seed:    maphash.MakeSeed(),
+		shards:  make([]*shard, cfg.Shards),
+		stopped: make(chan struct{}),
+		warm:    make(chan struct{}),
+	}
+	e.cold.Store(int32(cfg.Shards))
+	for i := range e.shards {
+		e.shards[i] = newShard(e)
+	}
+	return e
 }
 
 // Set replaces what is checked. A target that stays keeps its health; if its check's settings changed it
 // keeps its state but not its streak, and a result of the old settings no longer counts. A new target is
-// checked at once. Groups that no listener leads to are not checked. Set returns once the loop has taken
+// checked at once. Groups that no listener leads to are not checked. Set returns once all shards have taken
 // over; after Run has returned it does nothing.
-func (e *Engine) Set(rosters []triage.Roster) { e.do(func(l *loop) { l.set(rosters) }) }
+func (e *Engine) Set(rosters []triage.Roster) {
+	parts := e.split(rosters)
+	var taken sync.WaitGroup
+	for i, s := range e.shards {
+		taken.Go(func() { s.do(func() { s.set(parts[i]) }) })
+	}
+	taken.Wait()
+}
 
 // Kick asks for a check of one target now, because traffic to it failed. It is ignored within a second of the
 // last check, while one is under way, and when very many wait already. It never blocks.
-func (e *Engine) Kick(key triage.Key) {
-	select {
-	case e.kicks <- key:
-	default:
-	}
-}
+func (e *Engine) Kick(key triage.Key) { e.shards[e.shardOf(key)].kickSoon(key) }
 
-// Snapshot returns what is known of each member of a group, in no order. It is empty after Run has returned.
+// Snapshot returns what is known of each member of a group, in the order of its roster. It is empty after Run
+// has returned.
 func (e *Engine) Snapshot(group triage.GroupName) []triage.CheckStatus {
-	var all []triage.CheckStatus
-	e.do(func(l *loop) { all = l.snapshot(group) })
-	return all
+	var all []placed
+	for _, s := range e.shards {
+		s.do(func() { all = s.snapshot(group, all) })
+	}
+	slices.SortFunc(all, func(a, b placed) int { return cmp.Compare(a.order, b.order) })
+	statuses := make([]triage.CheckStatus, len(all))
+	for i := range all {
+		statuses[i] = all[i].CheckStatus
+	}
+	return statuses
 }
 
 // Warm is closed when every target of the first [Engine.Set] has a result, or after the largest timeout among
 // them (at most 10 s): from then on the balancer knows enough to take traffic.
 func (e *Engine) Warm() <-chan struct{} { return e.warm }
 
-// do runs a func on the loop and waits for it.
-func (e *Engine) do(f func(*loop)) {
-	done := make(chan struct{})
-	select {
-	case e.messages <- func(l *loop) { f(l); close(done) }:
-		<-done
-	case <-e.stopped:
-	}
-}
-
-// Run checks until ctx ends, then stops the checks under way and returns when all of them have ended.
+// Run checks until ctx ends, then stops the checks under way and returns when all of them have ended. It returns
+// earlier, with the reason, if a driver cannot go on.
 func (e *Engine) Run(ctx context.Context) error {
 	defer close(e.stopped)
-	var checks sync.WaitGroup
-	defer checks.Wait()
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	l := newLoop(ctx, e, &checks)
-	timer := time.NewTimer(time.Hour)
-	defer timer.Stop()
-	for {
-		timer.Reset(l.startDue(time.Now()))
-		select {
-		case <-ctx.Done():
-			return nil
-		case message := <-e.messages:
-			message(l)
-		case key := <-e.kicks:
-			l.kick(key)
-		case r := <-l.results:
-			l.finish(r)
-			l.finishWaiting()
-		case <-timer.C:
-		}
-		l.report()
+	running, ctx := errgroup.WithContext(ctx)
+	for _, s := range e.shards {
+		running.Go(func() error { return s.run(ctx) })
 	}
+	return running.Wait()
 }
 
-// plan compiles a group's settings for the dialect in which triage itself asks.
-func plan(c triage.HealthCheck) *probe.Plan { return probe.Compile(dialect.Get(triage.Own), c) }
+// shardOf is where a key lives, as long as the process does.
+func (e *Engine) shardOf(key triage.Key) int {
+	return int(maphash.Comparable(e.seed, key) >> 32 % uint64(len(e.shards)))
+}
+
+// task is what a shard checks of one group.
+type task struct {
+	roster  *triage.Roster
+	plan    *probe.Plan // for the dialect in which triage itself asks
+	members []taskMember
+}
+
+type taskMember struct {
+	key        triage.Key
+	unresolved string
+	order      int // in the roster
+}
+
+// split gives each shard its part of the rosters.
+func (e *Engine) split(rosters []triage.Roster) [][]task {
+	parts := make([][]task, len(e.shards))
+	for i := range rosters {
+		r := &rosters[i]
+		if !r.Routed {
+			continue
+		}
+		shared := probe.Compile(dialect.Get(triage.Own), r.HealthCheck)
+		for s := range parts {
+			parts[s] = append(parts[s], task{roster: r, plan: shared})
+		}
+		for order, m := range r.Members {
+			part := parts[e.shardOf(m.Key)]
+			t := &part[len(part)-1]
+			t.members = append(t.members, taskMember{m.Key, m.Unresolved, order})
+		}
+	}
+	return parts
+}
+
+// shardIsWarm counts the shards that are.
+func (e *Engine) shardIsWarm() {
+	if e.cold.Add(-1) == 0 {
+		close(e.warm)
+	}
+}

@@ -18,15 +18,50 @@ import (
 	"github.com/triage-lb/triage"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(everyDriver{m}) }
+
+// everyDriver runs all tests of the package over each driver that this system has: one suite for all.
+type everyDriver struct{ m *testing.M }
+
+// driverUnderTest is what start gives to an engine.
+var driverUnderTest func(*shard) (driver, error)
+
+func (e everyDriver) Run() (code int) {
+	for name, d := range map[string]func(*shard) (driver, error){"goroutines": newGoroutines, "the system's": newDriver} {
+		driverUnderTest = d
+		if failed := e.m.Run(); failed != 0 {
+			fmt.Println("failed with driver:", name)
+			code = failed
+		}
+	}
+	return code
+}
+
+// parked is a driver whose checks never end by themselves, for tests of what a shard does around them.
+type parked struct{}
+
+func (parked) start(s *slot)            { s.flight = parked{} }
+func (parked) cancel(*slot)             {}
+func (parked) wait(time.Duration) error { return nil }
+func (parked) wake()                    {}
+func (parked) close()                   {}
+
+// parkedShard is a shard that does nothing until the test makes it.
+func parkedShard() *shard {
+	l := New(Config{Shards: 1}).shards[0]
+	l.driver = parked{}
+	return l
+}
+
+// take gives a shard its part of the rosters, which is all of them.
+func (l *shard) take(rosters ...triage.Roster) { l.set(l.engine.split(rosters)[0]) }
 
 // sick is a server whose answer can be changed while it runs.
 type sick struct {
 	*httptest.Server
 	status   atomic.Int32
 	requests atomic.Int32
-	together atomic.Int32 // requests running now
-	overlap  atomic.Bool  // two requests ran at once
+	path     atomic.Value // of the last request
 	slow     time.Duration
 }
 
@@ -34,11 +69,8 @@ func newSick(t *testing.T, status int, slow time.Duration) *sick {
 	s := &sick{slow: slow}
 	s.status.Store(int32(status))
 	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if s.together.Add(1) > 1 {
-			s.overlap.Store(true)
-		}
-		defer s.together.Add(-1)
 		s.requests.Add(1)
+		s.path.Store(r.URL.Path)
 		if s.slow > 0 {
 			select {
 			case <-time.After(s.slow):
@@ -53,6 +85,56 @@ func newSick(t *testing.T, status int, slow time.Duration) *sick {
 }
 
 func (s *sick) address() netip.AddrPort { return netip.MustParseAddrPort(s.Listener.Addr().String()) }
+
+// silent is a server that takes connections and never says a word.
+type silent struct {
+	address  netip.AddrPort
+	accepted atomic.Int32
+	open     atomic.Int32 // connections that the checker has not closed
+}
+
+func newSilent(t *testing.T) *silent {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &silent{address: netip.MustParseAddrPort(l.Addr().String())}
+	var all sync.WaitGroup
+	all.Go(func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			s.accepted.Add(1)
+			s.open.Add(1)
+			all.Go(func() {
+				defer c.Close()
+				io.Copy(io.Discard, c)
+				s.open.Add(-1)
+			})
+		}
+	})
+	t.Cleanup(func() { l.Close(); all.Wait() })
+	return s
+}
+
+// asked is a server whose answers the test gives one by one: a status code for each request, by path.
+func asked(t *testing.T, paths ...string) (address netip.AddrPort, answer map[string]chan int) {
+	answer = map[string]chan int{}
+	for _, path := range paths {
+		answer[path] = make(chan int)
+	}
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case status := <-answer[r.URL.Path]:
+			w.WriteHeader(status)
+		case <-r.Context().Done():
+		}
+	}))
+	t.Cleanup(s.Close)
+	return netip.MustParseAddrPort(s.Listener.Addr().String()), answer
+}
 
 // observed collects transitions.
 type observed struct {
@@ -92,7 +174,7 @@ func roster(c triage.HealthCheck, addresses ...netip.AddrPort) triage.Roster {
 func start(t *testing.T, cfg Config) (*Engine, *observed) {
 	t.Helper()
 	seen := &observed{}
-	cfg.OnTransitions = seen.add
+	cfg.OnTransitions, cfg.newDriver = seen.add, driverUnderTest
 	e := New(cfg)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
@@ -104,6 +186,17 @@ func start(t *testing.T, cfg Config) (*Engine, *observed) {
 		}
 	})
 	return e, seen
+}
+
+// age makes all checks of the past older, so that a test need not wait until a kick counts again.
+func age(e *Engine) {
+	for _, l := range e.shards {
+		l.do(func() {
+			for _, s := range l.slots {
+				s.started = s.started.Add(-minKick)
+			}
+		})
+	}
 }
 
 func eventually(t *testing.T, what string, condition func() bool) {
@@ -145,27 +238,22 @@ func TestSickAndCured(t *testing.T) {
 	}
 }
 
-// TestOneCheckAtATime: a target that is slower than the interval is never asked twice at once, and a slow
-// one never holds up another.
+// TestOneCheckAtATime: a target that is slower than the interval and suspected all the time is never asked
+// twice at once, and never holds up another.
 func TestOneCheckAtATime(t *testing.T) {
-	slow, quick := newSick(t, 200, time.Hour), newSick(t, 200, 0)
+	slow, quick := newSilent(t), newSick(t, 200, 0)
 	c := fastCheck()
+	c.Interval, c.Timeout = 10*time.Millisecond, time.Hour
 	e, _ := start(t, Config{})
-	e.Set([]triage.Roster{roster(c, slow.address(), quick.address())})
-	eventually(t, "ten checks of the quick one", func() bool { return quick.requests.Load() >= 10 })
-	for range 20 {
-		e.Kick(triage.Key{Group: "app", Target: triage.TargetID(slow.address().String()), Address: slow.address()})
-	}
-	eventually(t, "the slow one is unhealthy", func() bool {
-		for _, s := range e.Snapshot("app") {
-			if s.Key.Address == slow.address() {
-				return s.Health.State == triage.Unhealthy && s.Health.Outcome == triage.ResponseTimeout
-			}
-		}
-		return false
+	r := roster(c, slow.address, quick.address())
+	e.Set([]triage.Roster{r})
+	eventually(t, "thirty checks of the quick one", func() bool {
+		age(e)
+		e.Kick(r.Members[0].Key)
+		return quick.requests.Load() >= 30
 	})
-	if quick.overlap.Load() {
-		t.Error("two checks of one target ran at once")
+	if n := slow.accepted.Load(); n != 1 {
+		t.Errorf("the slow one was asked %d times while its first check ran", n)
 	}
 }
 
@@ -197,8 +285,7 @@ func TestEditKeepsTheState(t *testing.T) {
 	c.Path = "/other"
 	e.Set([]triage.Roster{roster(c, server.address())})
 	eventually(t, "asked by the new path", func() bool {
-		last := e.Snapshot("app")[0].Last
-		return last != nil && string(last.Sent[:10]) == "GET /other"
+		return server.path.Load() == "/other"
 	})
 	if h := e.Snapshot("app")[0].Health; h.State != triage.Healthy || !h.Since.Equal(since) {
 		t.Errorf("after the edits: %s since %s, before: since %s", h.State, h.Since, since)
@@ -256,8 +343,8 @@ func TestNobodyLeadsThere(t *testing.T) {
 
 // TestNeutralResultsDecideNothing: a machine without descriptors must not eject its targets.
 func TestNeutralResultsDecideNothing(t *testing.T) {
-	l := &loop{engine: New(Config{}), slots: map[triage.Key]*slot{}}
-	s := &slot{key: triage.Key{Group: "app"}, check: fastCheck()}
+	l := parkedShard()
+	s := &slot{key: triage.Key{Group: "app"}, group: &group{check: fastCheck()}}
 	now := time.Unix(1_000_000, 0)
 	x := func(o triage.Outcome) *triage.Exchange { return &triage.Exchange{Outcome: o} }
 	l.observe(s, x(triage.Matched), now)
@@ -280,13 +367,13 @@ func TestNeutralResultsDecideNothing(t *testing.T) {
 
 // TestSpread: targets are checked all over the interval, each at the same point every time.
 func TestSpread(t *testing.T) {
-	l := newLoop(context.Background(), New(Config{}), nil)
+	l := parkedShard()
 	c := fastCheck()
 	c.Interval = 10 * time.Second
 	now := time.Unix(1_000_000, 123)
 	var tenths [10]int
 	for i := range 10_000 {
-		s := &slot{key: triage.Key{Group: "app", Target: triage.TargetID(fmt.Sprint(i))}, check: c, started: now}
+		s := &slot{key: triage.Key{Group: "app", Target: triage.TargetID(fmt.Sprint(i))}, group: &group{check: c}, started: now}
 		next := l.after(s, now)
 		if wait := next.Sub(now); wait < c.Interval/2 || wait > c.Interval*3/2 {
 			t.Fatalf("the first step is %s", wait)

@@ -1,0 +1,251 @@
+package engine
+
+import (
+	"errors"
+	"io"
+	"time"
+
+	"github.com/triage-lb/triage"
+	"github.com/triage-lb/triage/internal/dialect"
+	"github.com/triage-lb/triage/internal/loop"
+	"github.com/triage-lb/triage/internal/probe"
+)
+
+// newDriver returns the best driver that this system has.
+func newDriver(s *shard) (driver, error) { return newEvents(s) }
+
+// events is the driver for Linux: all checks under way share one event loop.
+type events struct {
+	shard    *shard
+	loop     *loop.Loop
+	flights  map[loop.Conn]*flight
+	deadline loop.Wheel[*flight]
+	spare    []*flight // to be used again
+	buf      []byte    // for reading, shared by all
+	handle   func(loop.Event)
+	fire     func(*loop.Timer[*flight])
+}
+
+// flight is a check under way.
+type flight struct {
+	slot      *slot
+	plan      *probe.Plan
+	session   *probe.Session
+	conn      loop.Conn // 0 before and after
+	out       []byte    // what is still to be written
+	connected bool
+	timer     loop.Timer[*flight]
+	due       time.Time // the deadline
+}
+
+const readSize = 64 << 10
+
+func newEvents(s *shard) (driver, error) {
+	l, err := loop.New()
+	if err != nil {
+		return nil, err
+	}
+	d := &events{shard: s, loop: l, flights: map[loop.Conn]*flight{}, buf: make([]byte, readSize)}
+	d.handle, d.fire = d.ready, d.expired
+	return d, nil
+}
+
+func (d *events) start(s *slot) {
+	f := d.take()
+	f.slot, f.plan = s, s.plan()
+	s.flight = f
+	now := time.Now()
+	f.due = now.Add(f.plan.Timeout)
+	d.deadline.Set(&f.timer, d.shard.since(f.due))
+	var action probe.Action
+	f.session, action = f.plan.Start(s.key, now)
+	d.act(f, action)
+}
+
+// take returns a flight that may be used.
+func (d *events) take() *flight {
+	if last := len(d.spare) - 1; last >= 0 {
+		f := d.spare[last]
+		d.spare = d.spare[:last]
+		return f
+	}
+	f := &flight{}
+	f.timer.Owner = f
+	return f
+}
+
+// act does what the session wants until it wants to wait or is done.
+func (d *events) act(f *flight, a probe.Action) {
+	for {
+		switch a.Kind {
+		case probe.Dial:
+			err := d.dial(f)
+			if err == nil {
+				return // an event says how it ended
+			}
+			a = f.session.Handle(probe.Event{Kind: probe.ConnectFailed, At: time.Now(), Err: err})
+		case probe.Write:
+			f.out = a.Data
+			var done bool
+			if a, done = d.write(f); !done {
+				return
+			}
+		case probe.Wait:
+			return
+		case probe.Done:
+			d.end(f, a.Close)
+			return
+		}
+	}
+}
+
+func (d *events) dial(f *flight) error {
+	to := f.session.Exchange().Address
+	if err := f.slot.group.policy.Check(to); err != nil {
+		return err
+	}
+	conn, err := d.loop.Connect(to, loop.Options{DelayAck: f.plan.Protocol != triage.TCP})
+	if err != nil {
+		return err
+	}
+	f.conn = conn
+	d.flights[conn] = f
+	return nil
+}
+
+// write sends what is left to be sent. done is false if the rest has to wait for an event.
+func (d *events) write(f *flight) (a probe.Action, done bool) {
+	for len(f.out) > 0 {
+		n, err := d.loop.Write(f.conn, f.out)
+		f.out = f.out[n:]
+		switch {
+		case errors.Is(err, loop.ErrWouldBlock):
+			return a, false
+		case err != nil:
+			// The peer may have answered before it stopped reading: what it said counts more.
+			f.out = nil
+			if a, more := d.read(f); !more {
+				return a, true
+			}
+			return f.session.Handle(probe.Event{Kind: probe.Reset, At: time.Now(), Err: err}), true
+		}
+	}
+	return f.session.Handle(probe.Event{Kind: probe.Written, At: time.Now()}), true
+}
+
+// ready handles an event of a connection.
+func (d *events) ready(e loop.Event) {
+	f := d.flights[e.Conn]
+	if f == nil {
+		return
+	}
+	if !f.connected {
+		if !d.connect(f, e) {
+			return
+		}
+	} else if len(f.out) > 0 && e.Writable {
+		a, done := d.write(f)
+		if done {
+			d.act(f, a)
+		}
+	}
+	if f.conn == e.Conn && (e.Readable || e.PeerClosed || e.Failed) {
+		if a, more := d.read(f); !more {
+			d.act(f, a)
+		}
+	}
+}
+
+// connect tells the session how its dial ended. It returns whether the check goes on.
+func (d *events) connect(f *flight, e loop.Event) bool {
+	if e.Failed {
+		if err := d.loop.Err(e.Conn); err != nil {
+			d.act(f, f.session.Handle(probe.Event{Kind: probe.ConnectFailed, At: time.Now(), Err: err}))
+			return false
+		}
+	}
+	if !e.Writable && !e.Failed {
+		return false
+	}
+	f.connected = true
+	conn := f.conn
+	d.act(f, f.session.Handle(probe.Event{Kind: probe.Connected, At: time.Now()}))
+	return f.conn == conn
+}
+
+// read hands what has come to the session until nothing is left. more is true if there may be more later; else
+// the action is still to be done.
+func (d *events) read(f *flight) (a probe.Action, more bool) {
+	for {
+		n, err := d.loop.Read(f.conn, d.buf)
+		e := probe.Event{Kind: probe.Data, At: time.Now(), Data: d.buf[:n]}
+		switch {
+		case n > 0:
+		case errors.Is(err, loop.ErrWouldBlock):
+			return a, true
+		case errors.Is(err, io.EOF):
+			e.Kind = probe.EOF
+		default:
+			e.Kind, e.Err = probe.Reset, err
+		}
+		if a = f.session.Handle(e); a.Kind != probe.Wait {
+			return a, false
+		}
+		if e.Kind != probe.Data {
+			return a, true // the session knows that the end has come, and waits for its deadline
+		}
+	}
+}
+
+// end gives the connection back and the result to the shard.
+func (d *events) end(f *flight, how dialect.Close) {
+	x := f.session.Exchange()
+	if f.conn != 0 {
+		if x.Outcome.Verdict() != triage.Pass {
+			x.Local, _ = d.loop.LocalAddr(f.conn) // evidence; a check that passed needs none
+		}
+		delete(d.flights, f.conn)
+		d.loop.Free(f.conn, how == dialect.CloseRST)
+	}
+	d.deadline.Stop(&f.timer)
+	r := result{f.slot, f.plan, x}
+	f.slot, f.plan, f.session, f.conn, f.out, f.connected = nil, nil, nil, 0, nil, false
+	d.spare = append(d.spare, f)
+	d.shard.finish(r)
+}
+
+func (d *events) cancel(s *slot) {
+	f := s.flight.(*flight)
+	d.act(f, f.session.Handle(probe.Event{Kind: probe.Canceled, At: time.Now()}))
+}
+
+// expired ends a check whose time is over. If we ourselves come a tenth of the timeout late, the answer may be
+// missing because nobody was there to read it. (Sockets are looked at before timers, so what has come was read.)
+func (d *events) expired(t *loop.Timer[*flight]) {
+	f, now := t.Owner, time.Now()
+	kind := probe.DeadlinePassed
+	if late := now.Sub(f.due); late > max(f.plan.Timeout/10, 2*loop.Resolution) {
+		kind = probe.Late
+	}
+	d.act(f, f.session.Handle(probe.Event{Kind: kind, At: now}))
+}
+
+func (d *events) wait(most time.Duration) error {
+	if next, ok := d.deadline.Next(); ok {
+		most = min(most, max(0, next-d.shard.since(time.Now())))
+	}
+	if err := d.loop.Poll(most, d.handle); err != nil {
+		return err
+	}
+	d.deadline.Advance(d.shard.since(time.Now()), d.fire)
+	return nil
+}
+
+func (d *events) wake() { d.loop.Wake() }
+
+func (d *events) close() {
+	for _, f := range d.flights {
+		f.session.Stop()
+	}
+	d.loop.Close()
+}
