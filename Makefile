@@ -7,7 +7,7 @@ TOOLS   := $(CURDIR)/.cache/bin
 MODULES := . behind behind/aws
 SYSTEMS := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64
 
-.PHONY: build demo play test check lint vet generate fuzz bench e2e dist clean
+.PHONY: build demo play test check lint vet generate fuzz bench bench-check e2e dist clean
 
 build: ## bin/triage for this machine
 	$(BUILD) -o bin/triage ./cmd/triage
@@ -63,6 +63,11 @@ bench: ## benchmarks beside the code
 e2e: ## the story on real nginx, gunicorn, Django and PostgreSQL alone
 	sh e2e/install.sh
 	go test -count=1 -v ./e2e
+
+BENCH ?= -parts compare,memory,growth -targets 1000,10000
+bench-check: ## what a check costs beside HAProxy and Caddy, into bench/results/check.md (15 minutes; BENCH= for less)
+	sh bench/install.sh
+	go run ./bench/check $(BENCH)
 
 dist: ## static binaries and their checksums
 	rm -rf dist && mkdir dist
