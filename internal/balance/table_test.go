@@ -294,3 +294,23 @@ func BenchmarkBuild100k(b *testing.B) {
 		g.build()
 	}
 }
+
+// TestSettledPoolsKnowWhatWasObserved: the first clients met pools in which nobody was healthy yet, because
+// whoever let them in did not wait for the news to arrive.
+func TestSettledPoolsKnowWhatWasObserved(t *testing.T) {
+	for _, running := range []bool{false, true} {
+		for range 50 {
+			table := New()
+			if running {
+				run(t, table)
+			}
+			r := roster("app", 2)
+			table.Publish([]triage.Roster{r})
+			table.Observe(healthy(r.Members[0].Key))
+			table.Settle()
+			if n := table.Pool("app").Healthy(); n != 1 {
+				t.Fatalf("running %t: settled with %d healthy targets of 1", running, n)
+			}
+		}
+	}
+}

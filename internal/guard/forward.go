@@ -33,6 +33,17 @@ func (g *Guard) forward(in *http.Request, f *proxy.Forwarding) {
 	}
 }
 
+// dropped reports whether a header of a client is kept from the upstream, whoever sent it: one that could make the
+// upstream see another request than the one that was let through. Those are names that CGI and WSGI cannot tell from
+// others, as nginx drops them too (underscores_in_headers, ignore_invalid_headers), and those by which some
+// frameworks replace the path (IIS's URL Rewrite gave them their names).
+func dropped(name string) bool {
+	other := func(c rune) bool {
+		return c != '-' && (c < '0' || c > '9') && (c|0x20 < 'a' || c|0x20 > 'z')
+	}
+	return strings.ContainsFunc(name, other) || name == "X-Original-Url" || name == "X-Rewrite-Url"
+}
+
 // believe takes over what a trusted peer says: its chain of addresses, continued by its own; the scheme, whose
 // last value is the one that the peer itself wrote; and the port. A peer that names a scheme and no port knows
 // something else than our port, so none is named.

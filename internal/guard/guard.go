@@ -30,8 +30,8 @@ import (
 	"github.com/triage-lb/triage/internal/proxy"
 )
 
-// listener is the name of the one listener.
-const listener triage.ListenerName = "guard"
+// listener is the name of the one listener: none, since nobody gave it one.
+const listener triage.ListenerName = ""
 
 // Guard is a bound listener, its policy and its upstream. Make one with [Listen].
 type Guard struct {
@@ -39,7 +39,7 @@ type Guard struct {
 	trusted []netip.Prefix
 	host    string       // Host of what goes to the upstream on the health path; "": as it came
 	learner *aws.Learner // nil unless addresses are to be learned
-	audit   *audit
+	audit   *proxy.Audit
 	table   *balance.Table
 	proxy   *proxy.Proxy
 
@@ -58,7 +58,7 @@ func Listen(c Config) (*Guard, error) {
 		config:  c,
 		trusted: c.Trusted,
 		host:    c.siteHost(),
-		audit:   newAudit(c.Log),
+		audit:   proxy.NewAudit(c.Log),
 		table:   balance.New(),
 	}
 	if c.Learned {
@@ -75,6 +75,8 @@ func Listen(c Config) (*Guard, error) {
 		ShutdownTimeout: c.ShutdownTimeout,
 		Wrap:            g.wrap,
 		Forwarding:      g.forward,
+		Drop:            dropped,
+		Sentence:        sentence,
 		Log:             c.Log,
 	})
 	commit, _, err := g.proxy.Prepare([]triage.Listener{{
@@ -100,7 +102,7 @@ func (g *Guard) Run(ctx context.Context) error {
 	front, leave := context.WithCancel(ctx)
 	var parts sync.WaitGroup
 	parts.Go(func() { _ = g.table.Run(back) }) // neither this nor the learner ends by itself
-	parts.Go(func() { g.audit.run(back) })
+	parts.Go(func() { g.audit.Run(back) })
 	if g.learner != nil {
 		parts.Go(func() { _ = g.learner.Run(back) })
 	}

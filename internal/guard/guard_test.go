@@ -293,6 +293,17 @@ func TestHostStaysOffTheHealthPath(t *testing.T) {
 	s.log.want(t, "policy: health path", "upstream_host=site.internal:8000", "upstream_proto=http")
 }
 
+// TestForgedPath: what the health path is let through with must not open another page. Applications and the servers in
+// front of them take the path from these headers, some of them from whoever sends them.
+func TestForgedPath(t *testing.T) {
+	s := start(t, func(w http.ResponseWriter, r *http.Request) { _ = json.NewEncoder(w).Encode(r.Header) }, story())
+	_, body := s.ask(t, get("/health_check", "10.0.1.5", "SCRIPT_NAME: /health_check", "Path-Info: /admin", "PATH_INFO: /admin",
+		"X-Original-URL: /admin", "X-Rewrite-URL: /admin", "X_Custom: /admin", "X.Custom: /admin", "X-Custom: stays"))
+	if strings.Contains(body, "/admin") || strings.Contains(body, "/health_check") || !strings.Contains(body, "stays") {
+		t.Error(body)
+	}
+}
+
 // TestSiteHost: with which Host the health path goes to the upstream unless somebody says so.
 func TestSiteHost(t *testing.T) {
 	for _, c := range []struct {

@@ -6,6 +6,8 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+
+	"github.com/triage-lb/triage/internal/proxy"
 )
 
 // announce logs the whole policy, one line for each rule, and what is doubtful about it: who reads the log at
@@ -84,8 +86,8 @@ func (g *Guard) refused(in *http.Request) {
 	if g.onHealthPath(in) {
 		level, message = slog.LevelWarn, "refused a host with 400 on the health path"
 	}
-	g.audit.note(level, message, in.Host, func() []any {
-		return []any{"host", clip(in.Host), "path", clip(in.URL.Path), "peer", in.RemoteAddr, "hint", g.admission(in)}
+	g.audit.Note(level, message, proxy.Clip(in.Host), func() []any {
+		return []any{"host", proxy.Clip(in.Host), "path", proxy.Clip(in.URL.Path), "peer", in.RemoteAddr, "hint", g.admission(in)}
 	})
 }
 
@@ -107,9 +109,9 @@ func (g *Guard) admission(in *http.Request) string {
 // untrusted is told of each request that claims https and comes from a peer that is not trusted.
 func (g *Guard) untrusted(in *http.Request) {
 	addr := peer(in)
-	g.audit.note(slog.LevelWarn, "X-Forwarded-Proto: https from a peer that is not trusted is not believed", addr.String(), func() []any {
+	g.audit.Note(slog.LevelWarn, "X-Forwarded-Proto: https from a peer that is not trusted is not believed", addr.String(), func() []any {
 		return []any{
-			"peer", addr.String(), "host", clip(in.Host),
+			"peer", addr.String(), "host", proxy.Clip(in.Host),
 			"hint", "if this is the load balancer, its users are redirected for ever: add its address to --trusted, as in --trusted " + g.withPeer(addr),
 		}
 	})

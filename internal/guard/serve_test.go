@@ -87,19 +87,23 @@ func TestStopFinishesWhatRuns(t *testing.T) {
 	s.log.want(t, "stopped")
 }
 
-// TestUpstreamDown: the client gets 502, and the log says what to look at, once.
+// TestUpstreamDown: the client gets 502 in words that it can understand, and the log says why, once.
 func TestUpstreamDown(t *testing.T) {
 	closed := httptest.NewServer(nil)
 	closed.Close()
 	s := run(t, guard.Config{Upstream: triage.TargetID(closed.Listener.Addr().String())})
 	for range 3 {
-		if got := s.status(t, get("/", "mysite.com")); got != http.StatusBadGateway {
-			t.Error(got)
+		answer, body := s.ask(t, get("/", "mysite.com"))
+		if answer.StatusCode != http.StatusBadGateway || body != "triage: no connection to the upstream could be made\n" {
+			t.Errorf("%s %q", answer.Status, body)
 		}
 	}
-	if n := len(s.log.lines("level=WARN", "does not answer", "upstream="+closed.Listener.Addr().String())); n != 1 {
+	upstream := "target=" + closed.Listener.Addr().String()
+	if n := len(s.log.lines("level=WARN", "requests fail", upstream, "connection refused", "answered=502")); n != 1 {
 		t.Errorf("%d lines:\n%s", n, s.log.lines())
 	}
+	s.stop()
+	s.log.want(t, "requests fail", upstream, "again=2")
 }
 
 // names is a name service for one name.
@@ -145,8 +149,9 @@ func TestUpstreamName(t *testing.T) {
 	running.Go(func() { _ = r.Run(ctx) })
 
 	s.log.want(t, "level=WARN", "does not resolve", "upstream=app.internal:"+port)
-	if got := s.status(t, get("/", "mysite.com")); got != http.StatusServiceUnavailable {
-		t.Error("unresolved:", got)
+	answer, body := s.ask(t, get("/", "mysite.com"))
+	if answer.StatusCode != http.StatusServiceUnavailable || body != "triage: the upstream's name does not resolve\n" {
+		t.Errorf("unresolved: %s %q", answer.Status, body)
 	}
 	dns.set(netip.MustParseAddr("127.0.0.1"))
 	s.log.want(t, "level=INFO", "resolved", "addresses=127.0.0.1:"+port)
@@ -213,7 +218,7 @@ func TestListenRefuses(t *testing.T) {
 		listen, says string
 		kind         triage.Kind
 	}{
-		{taken.Addr().String(), "the port is in use", triage.KindConflict},
+		{taken.Addr().String(), "cannot listen on " + taken.Addr().String() + ": the port is in use", triage.KindConflict},
 		{"203.0.113.1:8080", "does not have the address", triage.KindInvalid},
 		{"127.0.0.1:80", "no permission", triage.KindDenied},
 	} {
@@ -221,7 +226,7 @@ func TestListenRefuses(t *testing.T) {
 			continue // root may
 		}
 		_, err := guard.Listen(guard.Config{Listen: c.listen, Upstream: "127.0.0.1:8000"})
-		if triage.KindOf(err) != c.kind || !strings.Contains(err.Error(), c.says) || triage.HintOf(err) == "" {
+		if triage.KindOf(err) != c.kind || !strings.Contains(err.Error(), c.says) || strings.Contains(err.Error(), "listener") || triage.HintOf(err) == "" {
 			t.Errorf("%s: %s, %v (%s)", c.listen, triage.KindOf(err), err, triage.HintOf(err))
 		}
 	}

@@ -1,12 +1,12 @@
 package guard
 
 import (
-	"log/slog"
 	"net/netip"
 	"strings"
 	"time"
 
 	"github.com/triage-lb/triage"
+	"github.com/triage-lb/triage/internal/attempt"
 )
 
 // group is the name of the one group. Its only target is the upstream.
@@ -113,14 +113,30 @@ func (g *Guard) logUpstream(members []triage.Member) {
 }
 
 // suspect is called by the proxy for each exchange that the upstream refused, closed or garbled.
-func (g *Guard) suspect(key triage.Key) {
+func (g *Guard) suspect(triage.Key) {
 	if host, isName := g.upstreamName(); isName {
 		g.config.Resolver.Refresh(host)
 	}
-	g.audit.note(slog.LevelWarn, "the upstream does not answer as it should", key.Address.String(), func() []any {
-		return []any{
-			"upstream", key.String(),
-			"hint", "is the application running, and listening there? --log-level debug says what happened to each request",
-		}
-	})
+}
+
+// sentence tells a client why the upstream did not answer. Where the upstream is, only the log says: clients are
+// strangers.
+func sentence(why attempt.Reason, _ triage.GroupName) string {
+	switch why {
+	case attempt.ConnectFailed:
+		return "no connection to the upstream could be made"
+	case attempt.ConnectTimeout:
+		return "the upstream did not accept a connection in time"
+	case attempt.OutOfResources:
+		return "the guard has no descriptor or port left"
+	case attempt.ClosedBeforeAnswer:
+		return "the upstream closed the connection without an answer"
+	case attempt.BadAnswer:
+		return "the upstream's answer is not valid HTTP"
+	case attempt.ResponseTimeout:
+		return "the upstream did not answer in time"
+	case attempt.NoneHealthy:
+		return "the upstream's name does not resolve" // the group fails open, so nothing else keeps it from answering
+	}
+	return why.Info().Sentence
 }

@@ -3,8 +3,10 @@ package proxy
 import (
 	"errors"
 	"io"
+	"maps"
 	"net/http"
 	"slices"
+	"time"
 
 	"github.com/triage-lb/triage/internal/attempt"
 )
@@ -24,6 +26,7 @@ func (x *exchange) pass(answer *http.Response, c *conn) {
 		// would read the rest of the request before it lets an answer out that came early.
 		h.Set("Connection", "close")
 	}
+	maps.DeleteFunc(answer.Trailer, isNoTrailer)
 	announced := announceTrailers(h, answer.Trailer)
 	x.rw.WriteHeader(answer.StatusCode)
 
@@ -31,9 +34,21 @@ func (x *exchange) pass(answer *http.Response, c *conn) {
 		x.abandon(c, err)
 	}
 	answer.Body.Close() // now, for it is what completes answer.Trailer
+	maps.DeleteFunc(answer.Trailer, isNoTrailer)
 	x.passTrailers(answer, announced)
 	c.release()
 	x.body.finish()
+	x.endWatch()
+}
+
+// endWatch ends the watch of an answer, and reports whether it had cut the exchange off. What net/http's server
+// still holds back is written when the handler is done: a deadline watches that.
+func (x *exchange) endWatch() (expired bool) {
+	expired = x.watch.stop()
+	if !expired {
+		_ = x.control.SetWriteDeadline(time.Now().Add(x.idle))
+	}
+	return expired
 }
 
 // errTarget wraps an error of reading from the target, as against writing to the client.
@@ -41,7 +56,7 @@ type errTarget struct{ error }
 
 // abandon ends an exchange whose answer has begun and cannot be completed.
 func (x *exchange) abandon(c *conn, err error) {
-	expired := x.watch.stop()
+	expired := x.endWatch()
 	c.close()
 	x.body.finish()
 	reason := attempt.ClientGone
@@ -55,6 +70,7 @@ func (x *exchange) abandon(c *conn, err error) {
 	}
 	if reason != attempt.ClientGone {
 		x.suspect(c.upstream.entry)
+		x.warn("answers break off", reason, c.upstream.entry, err)
 	}
 	x.log("answer broke off", reason, c.upstream.entry, err)
 	panic(http.ErrAbortHandler)

@@ -30,21 +30,11 @@ type body struct {
 var errFinished = errors.New("the exchange is over")
 
 // newBody returns the request's content, or nil if it has none.
-func newBody(in *http.Request, control *http.ResponseController, w *watch) *body {
+func newBody(in *http.Request, trailer http.Header, control *http.ResponseController, w *watch) *body {
 	if in.ContentLength == 0 {
 		return nil
 	}
-	b := &body{in: in, control: control, watch: w}
-	for name := range in.Trailer {
-		if isClaim(name) || isHopByHop(name, nil) {
-			continue
-		}
-		if b.trailer == nil {
-			b.trailer = make(http.Header, len(in.Trailer))
-		}
-		b.trailer[name] = nil
-	}
-	return b
+	return &body{in: in, trailer: trailer, control: control, watch: w}
 }
 
 func (b *body) Read(p []byte) (int, error) {

@@ -31,6 +31,9 @@ type exchange struct {
 	upgrade string // the protocol that the client may switch to
 	body    *body
 	watch   watch
+	idle    time.Duration  // the group's IdleTimeout, once an answer is there
+	tried   *balance.Entry // who the newest try that failed was sent to; nil: there was none
+	err     error          // what that try failed with
 
 	writing    atomic.Bool // somebody may be writing to the client
 	clientSlow bool        // what the watch cut off was waiting for the client; read after watch.stop
@@ -47,7 +50,8 @@ func (p *Proxy) handler(route func() triage.GroupName) http.Handler {
 // forward answers the request with the answer of one of the group's targets, or with our own.
 func (p *Proxy) forward(rw http.ResponseWriter, in *http.Request, route func() triage.GroupName) {
 	x := &exchange{proxy: p, route: route, group: route(), rw: rw, in: in, control: http.NewResponseController(rw)}
-	x.body = newBody(in, x.control, &x.watch)
+	_ = x.control.SetWriteDeadline(time.Time{}) // from here on the watch cuts what does not move
+	x.body = newBody(in, p.trailersOf(in), x.control, &x.watch)
 	var err error
 	if x.target, err = originForm(in); err == nil {
 		err = setTarget(new(url.URL), x.target)
@@ -60,7 +64,7 @@ func (p *Proxy) forward(rw http.ResponseWriter, in *http.Request, route func() t
 	x.upgrade = upgradeWanted(in)
 	f := p.forwarding(in)
 	x.host = f.Host
-	x.header = headerToTarget(in, f, x.upgrade)
+	x.header = p.headerToTarget(in, f, x.upgrade)
 	x.run()
 }
 
@@ -85,7 +89,10 @@ func (x *exchange) run() {
 		}
 		act = request.Failed(*failure)
 	}
-	x.answerOurselves(act.Status, act.Reason.Info().Sentence+" (group "+string(x.group)+")")
+	if act.Status >= 500 { // else it is the client's fault
+		x.warn("requests fail", act.Reason, x.tried, x.err, slog.Int("answered", act.Status))
+	}
+	x.answerOurselves(act.Status, x.proxy.config.Sentence(act.Reason, x.group))
 }
 
 // begin picks the first target. If the group has nobody because a reload has just replaced it, the group that
@@ -111,6 +118,7 @@ func (x *exchange) try(act attempt.Action) (*http.Response, *conn, *attempt.Fail
 		if ctx.Err() != nil {
 			reason = attempt.ClientGone
 		}
+		x.tried, x.err = act.Entry, err
 		x.log("not connected", reason, act.Entry, err)
 		return nil, nil, &attempt.Failure{Reason: reason}
 	}
@@ -125,17 +133,26 @@ func (x *exchange) try(act attempt.Action) (*http.Response, *conn, *attempt.Fail
 	}
 	if err == nil {
 		x.writing.Store(true)
-		x.watch.next(act.Pool.Roster().IdleTimeout)
+		x.idle = act.Pool.Roster().IdleTimeout
+		x.watch.next(x.idle)
 		return answer, c, nil
 	}
-	expired := x.watch.stop()
+	expired, whole := x.watch.stop(), c.http.Err() == nil
 	c.close()
 	failure := &attempt.Failure{
 		Kept:     c.kept,
 		Sent:     c.wire.sent.Load() - sent,
 		BodyRead: x.body.bytesRead() - read,
 	}
-	failure.Reason = x.blame(expired, c.wire.received.Load() > received)
+	switch {
+	case errors.Is(err, errBadSwitch): // the client may still be sending, so blame would wait
+		failure.Reason = attempt.BadAnswer
+	case whole && !expired && x.in.Context().Err() == nil: // the transport refuses what the client sent
+		failure.Reason = attempt.BadRequest
+	default:
+		failure.Reason = x.blame(expired, c.wire.received.Load() > received)
+	}
+	x.tried, x.err = act.Entry, err
 	x.log("no answer", failure.Reason, act.Entry, err)
 	return nil, nil, failure
 }
@@ -144,7 +161,7 @@ func (x *exchange) try(act attempt.Action) (*http.Response, *conn, *attempt.Fail
 // head of the answer has a time of its own.
 func (x *exchange) attend(group *triage.Roster, c *conn) {
 	limit := group.ResponseTimeout
-	if x.body != nil {
+	if x.body != nil && !x.body.ended.Load() {
 		limit = group.IdleTimeout
 		x.body.onEnd = func() {
 			if !x.writing.Load() { // else the answer has overtaken the request
@@ -200,7 +217,8 @@ func (x *exchange) passInterim(status int, header textproto.MIMEHeader) error {
 		return nil
 	}
 	h := x.rw.Header()
-	before := h.Clone() // what a handler around us has put there
+	before := h.Clone() // for the answer
+	delete(h, "Connection")
 	headerToClient(h, http.Header(header))
 	delete(h, "Content-Length") // RFC 9110, 15.2: these answers have no content
 	x.writing.Store(true)
@@ -226,7 +244,8 @@ func (x *exchange) check(answer *http.Response) error {
 
 var errBadSwitch = errors.New("the target switched to a protocol that nobody asked for")
 
-// blame finds the reason why RoundTrip failed. answered says that bytes of an answer came.
+// blame finds the reason why RoundTrip failed. answered says that bytes of an answer came. It waits for a Read of
+// the client's content, so the connection, or what the client sent, must have broken.
 func (x *exchange) blame(expired, answered bool) attempt.Reason {
 	switch { // a failed read from the client also ends its context, so that comes late
 	case expired && x.clientSlow:
@@ -245,6 +264,7 @@ func (x *exchange) blame(expired, answered bool) attempt.Reason {
 
 // answerOurselves answers in place of a target.
 func (x *exchange) answerOurselves(status int, sentence string) {
+	_ = x.control.SetWriteDeadline(time.Now().Add(x.proxy.config.ClientIdle)) // nothing watches this
 	h := x.rw.Header()
 	h.Set("Content-Type", "text/plain; charset=utf-8")
 	h.Del("Content-Length")
@@ -268,9 +288,24 @@ func (x *exchange) log(what string, why attempt.Reason, e *balance.Entry, err er
 	if !log.Enabled(context.Background(), slog.LevelDebug) {
 		return
 	}
-	attrs := []slog.Attr{slog.String("reason", why.String()), slog.String("group", string(x.group))}
+	log.Debug(what, x.details(why, e, err)...)
+}
+
+// warn says that clients of the group suffer, though not for each of them. more comes after the details.
+func (x *exchange) warn(what string, why attempt.Reason, e *balance.Entry, err error, more ...any) {
+	x.proxy.audit.Note(slog.LevelWarn, what, string(x.group)+" "+why.String(), func() []any {
+		return append(x.details(why, e, err), more...)
+	})
+}
+
+// details are what the log says about a failure; e and err are nil if no target was tried.
+func (x *exchange) details(why attempt.Reason, e *balance.Entry, err error) []any {
+	details := []any{slog.String("group", string(x.group)), slog.String("reason", why.String())}
 	if e != nil {
-		attrs = append(attrs, slog.String("target", e.Key().String()))
+		details = append(details, slog.String("target", e.Key().String()))
 	}
-	log.LogAttrs(context.Background(), slog.LevelDebug, what, append(attrs, slog.Any("error", err))...)
+	if err != nil {
+		details = append(details, slog.String("error", Clip(err.Error())))
+	}
+	return details
 }

@@ -23,5 +23,15 @@ func SweepIdle(p *Proxy, before time.Time) {
 	})
 }
 
+// HeadTimeout is how long a client may take for the head of a request.
+func HeadTimeout(p *Proxy, name triage.ListenerName) time.Duration {
+	for _, b := range p.bindings {
+		if b.name == name {
+			return b.server.ReadHeaderTimeout
+		}
+	}
+	return 0
+}
+
 // ExplainBind is what people are told about an error of bind(2).
 var ExplainBind = explainBind

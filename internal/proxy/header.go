@@ -1,9 +1,12 @@
 package proxy
 
 import (
+	"cmp"
 	"net"
 	"net/http"
+	"net/netip"
 	"net/textproto"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -11,7 +14,7 @@ import (
 // Forwarding is what a target is told about where a request came from. The fields are set for the request at
 // hand when Config.Forwarding gets them; what it leaves is what is sent.
 type Forwarding struct {
-	Host  string // the Host header: as the client sent it; "": the target's address and port
+	Host  string // the Host header: as the client sent it; if it sent none, the address and port that it came to
 	For   string // X-Forwarded-For: the client's address, without port; "": the header is left out
 	Proto string // X-Forwarded-Proto: http or https; "": left out
 	Port  string // X-Forwarded-Port: the port that the client came to; "": left out
@@ -25,6 +28,7 @@ func (p *Proxy) forwarding(in *http.Request) Forwarding {
 	}
 	if local, ok := in.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr); ok {
 		f.Port = strconv.Itoa(local.Port)
+		f.Host = cmp.Or(f.Host, authority(local.AddrPort()))
 	}
 	if in.TLS != nil {
 		f.Proto = "https"
@@ -35,6 +39,16 @@ func (p *Proxy) forwarding(in *http.Request) Forwarding {
 	return f
 }
 
+// authority is an address as a Host header names it, for a client that named none (HTTP/1.0 lets it). net/http would
+// name the target's, which no client has to know, and which an application may show in a redirect.
+func authority(a netip.AddrPort) string {
+	a = netip.AddrPortFrom(a.Addr().Unmap().WithZone(""), a.Port())
+	if a.Port() == 80 {
+		return strings.TrimSuffix(a.String(), ":80")
+	}
+	return a.String()
+}
+
 // hopByHop headers concern one connection, not the message (RFC 9110, 7.6.1; Keep-Alive and Proxy-Connection
 // from older texts). Those that a Connection header names come on top.
 var hopByHop = [...]string{
@@ -42,15 +56,18 @@ var hopByHop = [...]string{
 	"Transfer-Encoding", "Upgrade",
 }
 
-// claims are headers that say where a request came from, in the form of [folded]. A client's claims are dropped.
+// claims are headers that say where a request came from or what it asks for, as only whoever stands in front of an
+// application may say it, in the form of [folded]. A client's claims are dropped.
 var claims = [...]string{
 	"x-forwarded-for", "x-forwarded-proto", "x-forwarded-port", "x-forwarded-host", "forwarded", "x-real-ip",
+	"x-forwarded-protocol", "x-forwarded-scheme", "x-forwarded-ssl", "front-end-https", // other words for the scheme
+	"script-name", "path-info", // gunicorn cuts what SCRIPT_NAME says off the path
 }
 
 // isClaim reports whether an application might take the header for one of the claims. CGI, WSGI and their kin
 // turn a header's name into a variable's, where "X_Forwarded-For" and "X-Forwarded-For" are the same.
 func isClaim(name string) bool {
-	if name == "" || name[0]|0x20 != 'x' && name[0]|0x20 != 'f' {
+	if name == "" || strings.IndexByte("xfsp", name[0]|0x20) < 0 {
 		return false // no claim begins otherwise: most headers end here
 	}
 	for _, claim := range claims {
@@ -82,12 +99,13 @@ func folded(name, claim string) bool {
 }
 
 // headerToTarget returns the header that goes to the target: the client's without what concerns its
-// connection, without its claims, and with ours. upgrade is the protocol that the client may switch to.
-func headerToTarget(in *http.Request, f Forwarding, upgrade string) http.Header {
+// connection, without its claims and what is to be dropped, and with ours. upgrade is the protocol that the client
+// may switch to.
+func (p *Proxy) headerToTarget(in *http.Request, f Forwarding, upgrade string) http.Header {
 	named := connectionNames(in.Header)
 	out := make(http.Header, len(in.Header)+4)
 	for name, values := range in.Header {
-		if !isHopByHop(name, named) && !isClaim(name) {
+		if !isHopByHop(name, named) && !isClaim(name) && !p.config.Drop(name) {
 			out[name] = values
 		}
 	}
@@ -106,13 +124,41 @@ func headerToTarget(in *http.Request, f Forwarding, upgrade string) http.Header 
 	if hasToken(in.Header["Te"], "trailers") {
 		set("Te", "trailers") // trailers pass, so the wish for them may
 	}
-	if in.ContentLength == 0 {
+	if in.ContentLength == 0 || !in.ProtoAtLeast(1, 1) { // RFC 9110, 10.1.1
 		delete(out, "Expect") // nothing would wait for the answer to it
 	}
 	if _, sent := out["User-Agent"]; !sent {
 		out["User-Agent"] = []string{""} // keeps net/http from sending its own
 	}
 	return out
+}
+
+// trailersOf returns the request's trailers that go to the target, without their values, which come later. Those
+// that were not announced do not go.
+func (p *Proxy) trailersOf(in *http.Request) http.Header {
+	var out http.Header
+	for name, values := range in.Trailer {
+		if isNoTrailer(name, values) || isClaim(name) || p.config.Drop(name) {
+			continue
+		}
+		if out == nil {
+			out = make(http.Header, len(in.Trailer))
+		}
+		out[name] = nil
+	}
+	return out
+}
+
+// noTrailers are fields that mean something before the content only. A recipient that merges trailers into the header
+// would act on them after everybody in between has looked (RFC 9110, 6.5.1).
+var noTrailers = [...]string{
+	"Authorization", "Cache-Control", "Content-Encoding", "Content-Length", "Content-Range", "Content-Type", "Cookie",
+	"Expect", "Host", "Location", "Max-Forwards", "Pragma", "Range", "Set-Cookie", "Www-Authenticate",
+}
+
+// isNoTrailer reports whether a field must not come after the content.
+func isNoTrailer(name string, _ []string) bool {
+	return isHopByHop(name, nil) || slices.Contains(noTrailers[:], name) || strings.HasPrefix(name, "If-")
 }
 
 // headerToClient puts the answer's header into the client's, without what concerns the target's connection.

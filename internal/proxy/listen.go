@@ -27,7 +27,8 @@ type binding struct {
 // listeners the ones that are served: new ones accept (once [Proxy.Run] does), a changed group holds from the
 // next request on, those that are not in the list stop accepting and finish what runs. A listener whose
 // address stays keeps its socket and its connections, whatever else about it changes. abort closes what was
-// bound. Exactly one of the two must be called, once, before the next Prepare; neither blocks.
+// bound. Exactly one of the two must be called, once, before the next Prepare; neither blocks. A listener that
+// has no name is not named in errors.
 //
 // Until commit requests go where they went. For none of them to fail, groups that only the old listeners
 // forward to must stay in the table, as routed, until commit has returned.
@@ -102,6 +103,29 @@ func (p *Proxy) commit(listeners []triage.Listener, wanted []*binding) {
 	}
 }
 
+// answers reports whether the other end of a connection is one of our own listeners.
+func (p *Proxy) answers(nc net.Conn) bool {
+	to, from := addrPort(nc.RemoteAddr()), addrPort(nc.LocalAddr())
+	own := to.Addr().IsLoopback() || to.Addr() == from.Addr() // an address of this machine
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, b := range p.bindings {
+		at := addrPort(b.socket.Addr())
+		sameFamily := network(b.address) == "tcp" || at.Addr().Is4() == to.Addr().Is4()
+		if at == to || at.Port() == to.Port() && at.Addr().IsUnspecified() && sameFamily && own {
+			return true
+		}
+	}
+	return false
+}
+
+// addrPort is the address of a TCP socket, IPv4 in its own form.
+func addrPort(a net.Addr) netip.AddrPort {
+	tcp, _ := a.(*net.TCPAddr)
+	at := tcp.AddrPort() // of nil: the zero one
+	return netip.AddrPortFrom(at.Addr().Unmap(), at.Port())
+}
+
 // bind binds the listener's address. Nobody accepts yet.
 func (p *Proxy) bind(l triage.Listener) (*binding, error) {
 	socket, err := net.Listen(network(l.Listen), l.Listen)
@@ -114,10 +138,12 @@ func (p *Proxy) bind(l triage.Listener) (*binding, error) {
 	if p.config.Wrap != nil {
 		handler = p.config.Wrap(handler)
 	}
+	handler = closeAfterChunks(handler)
 	b.server = &http.Server{
 		Handler:                      handler,
 		ReadHeaderTimeout:            headTimeout,
-		IdleTimeout:                  clientIdle,
+		IdleTimeout:                  p.config.ClientIdle,
+		WriteTimeout:                 p.config.ClientIdle, // for what Wrap answers; forward lifts it
 		MaxHeaderBytes:               maxHead,
 		DisableGeneralOptionsHandler: true, // "OPTIONS *" is the target's to answer
 		ErrorLog:                     slog.NewLogLogger(p.config.Log.Handler(), slog.LevelWarn),
@@ -126,6 +152,19 @@ func (p *Proxy) bind(l triage.Listener) (*binding, error) {
 	}
 	b.server.Protocols.SetHTTP1(true)
 	return b, nil
+}
+
+// closeAfterChunks closes a client's connection after a request in chunks. One that had a Content-Length as well must
+// be its connection's last (RFC 9112, 6.1): whoever sent it may have meant that length, and then what we would read
+// next is not the request that it meant. net/http does not tell such requests from others in chunks, which are
+// few enough to bear it.
+func closeAfterChunks(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(rw http.ResponseWriter, in *http.Request) {
+		if len(in.TransferEncoding) > 0 {
+			rw.Header().Set("Connection", "close")
+		}
+		next.ServeHTTP(rw, in)
+	})
 }
 
 // network keeps an IPv4 wildcard from being bound for IPv6 too, so that "0.0.0.0:80" and "[::]:80" are two
@@ -177,23 +216,23 @@ func (p *Proxy) drain(ctx context.Context, b *binding) {
 // explainBind turns an error of bind(2) into one that says what to do.
 func explainBind(l triage.Listener, err error) error {
 	host, port, _ := net.SplitHostPort(l.Listen)
-	e := &triage.Error{
-		Kind:    triage.KindUnavailable,
-		Message: fmt.Sprintf("listener %q cannot listen on %s: %s", l.Name, l.Listen, bare(err)),
-		Err:     err,
+	cannot := "cannot listen on " + l.Listen + ": "
+	if l.Name != "" {
+		cannot = fmt.Sprintf("listener %q %s", l.Name, cannot)
 	}
+	e := &triage.Error{Kind: triage.KindUnavailable, Message: cannot + bare(err).Error(), Err: err}
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
 		e.Kind = triage.KindConflict // waiting changes nothing: somebody has to decide
-		e.Message = fmt.Sprintf("listener %q cannot listen on %s: the port is in use", l.Name, l.Listen)
+		e.Message = cannot + "the port is in use"
 		e.Hint = fmt.Sprintf("see who has it with: ss -ltnp 'sport = :%s'", port)
 	case errors.Is(err, syscall.EACCES), errors.Is(err, syscall.EPERM):
 		e.Kind = triage.KindDenied
-		e.Message = fmt.Sprintf("listener %q cannot listen on %s: no permission for port %s", l.Name, l.Listen, port)
+		e.Message = cannot + "no permission for port " + port
 		e.Hint = "allow it with: sudo setcap cap_net_bind_service=+ep $(command -v triage), or use a port above 1023"
 	case errors.Is(err, syscall.EADDRNOTAVAIL):
 		e.Kind = triage.KindInvalid
-		e.Message = fmt.Sprintf("listener %q cannot listen on %s: this machine does not have the address %s", l.Name, l.Listen, host)
+		e.Message = cannot + "this machine does not have the address " + host
 		e.Hint = fmt.Sprintf("see which it has with: ip -brief address; or listen on every address with \":%s\"", port)
 	}
 	return e

@@ -295,6 +295,10 @@ func TestNoPermission(t *testing.T) {
 		!strings.Contains(triage.HintOf(err), "setcap cap_net_bind_service=+ep") {
 		t.Errorf("%v, hint %q", err, triage.HintOf(err))
 	}
+	err = proxy.ExplainBind(listener("", ":80", "app"), os.NewSyscallError("bind", syscall.EACCES))
+	if err.Error() != "cannot listen on :80: no permission for port 80" {
+		t.Errorf("without a name: %v", err)
+	}
 }
 
 func TestAbortChangesNothing(t *testing.T) {

@@ -27,6 +27,10 @@ func originForm(in *http.Request) (string, error) {
 	if scheme := in.URL.Scheme; scheme != "http" && scheme != "https" || in.URL.Host == "" || in.URL.User != nil {
 		return "", errors.New("the request target is neither a path nor an http URL")
 	}
+	// net/http's server looks at the Host header, not at this; its client would send another host, or none.
+	if strings.ContainsFunc(in.URL.Host, func(c rune) bool { return c <= ' ' || c >= 0x7f || strings.ContainsRune("\"%<>\\^`{|}", c) }) {
+		return "", errors.New("the host of the request target is not valid")
+	}
 	_, rest, _ := strings.Cut(target, "://")
 	slash := strings.IndexAny(rest, "/?")
 	switch {

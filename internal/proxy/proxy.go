@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/triage-lb/triage"
+	"github.com/triage-lb/triage/internal/attempt"
 	"github.com/triage-lb/triage/internal/balance"
 )
 
@@ -27,7 +28,6 @@ import (
 const (
 	maxHead        = 64 << 10               // bytes of a request's or answer's head, as the Application Load Balancer
 	headTimeout    = 10 * time.Second       // for the whole head of a request, however slowly it drips
-	clientIdle     = 60 * time.Second       // a client's connection without a request
 	targetIdle     = 60 * time.Second       // a target's connection without a request
 	maxIdlePer     = 64                     // connections kept to one target
 	sweepEvery     = 5 * time.Second        // how exactly targetIdle is kept
@@ -35,6 +35,7 @@ const (
 	bodyLinger     = 500 * time.Millisecond // for what a client still sends when its answer is through: closing at once would be a reset
 	bufferSize     = 32 << 10
 	defaultStopMax = 30 * time.Second
+	defaultClient  = 60 * time.Second // Config.ClientIdle
 )
 
 // Config is what a proxy needs. Table is required; every other zero value is as documented.
@@ -54,6 +55,10 @@ type Config struct {
 	// is done. 0: 30 s.
 	ShutdownTimeout time.Duration
 
+	// ClientIdle is how long a client's connection may be without a request, and how long a client may take to
+	// accept an answer that is none of a target's. 0: 60 s.
+	ClientIdle time.Duration
+
 	// Wrap puts a handler around that of each listener; it may answer itself. What is forwarded is the request
 	// as it came (its RequestURI, not its URL). Nil: nothing is put around.
 	Wrap func(http.Handler) http.Handler
@@ -61,14 +66,24 @@ type Config struct {
 	// Forwarding may change what a target is told about the client. Nil: nothing is changed.
 	Forwarding func(in *http.Request, f *Forwarding)
 
-	// Log gets why single exchanges failed, at level debug, and what net/http's server has to say, at level
-	// warning. Nil: nothing is logged.
+	// Drop says which headers and trailers of a client no target gets, besides its claims about where it comes
+	// from. Names come in net/http's canonical form. Nil: none.
+	Drop func(name string) bool
+
+	// Sentence is what a client is told when no target of the group answered: lower case, no full stop. Nil: the
+	// reason's own sentence, and the group's name.
+	Sentence func(attempt.Reason, triage.GroupName) string
+
+	// Log gets why single exchanges failed, at level debug. At level warning it gets which requests no target
+	// answered, by group and reason, at most once per minute each and with their number (see [Audit]), and what
+	// net/http's server has to say. Nil: nothing is logged.
 	Log *slog.Logger
 }
 
 // Proxy is a set of listeners and the connections behind them. Make one with [New].
 type Proxy struct {
 	config    Config
+	audit     *Audit          // of requests that failed
 	transport *http.Transport // makes connections; its own pool stays empty
 	upstreams sync.Map        // *balance.Entry → *upstream
 	buffers   sync.Pool       // *[bufferSize]byte
@@ -96,11 +111,23 @@ func New(c Config) *Proxy {
 	if c.ShutdownTimeout == 0 {
 		c.ShutdownTimeout = defaultStopMax
 	}
+	if c.ClientIdle == 0 {
+		c.ClientIdle = defaultClient
+	}
+	if c.Drop == nil {
+		c.Drop = func(string) bool { return false }
+	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
+	if c.Sentence == nil {
+		c.Sentence = func(why attempt.Reason, group triage.GroupName) string {
+			return why.Info().Sentence + " (group " + string(group) + ")"
+		}
+	}
 	return &Proxy{
 		config:    c,
+		audit:     NewAudit(c.Log),
 		transport: newTransport(),
 		buffers:   sync.Pool{New: func() any { return new([bufferSize]byte) }},
 		failed:    make(chan error, 1),
@@ -119,12 +146,17 @@ func (p *Proxy) Handler(group triage.GroupName) http.Handler {
 // Config.ShutdownTimeout, closes upgraded connections, and returns nil. If accepting fails for good it stops
 // in the same way and returns why. All listeners are closed when it returns; it is called once.
 func (p *Proxy) Run(ctx context.Context) error {
+	back, end := context.WithCancel(context.WithoutCancel(ctx))
+	var auditing sync.WaitGroup
+	auditing.Go(func() { p.audit.Run(back) })
 	var err error
 	if p.ready(ctx) {
 		p.open()
 		err = p.sweepUntil(ctx)
 	}
 	p.stop(ctx)
+	end()
+	auditing.Wait()
 	return err
 }
 

@@ -35,7 +35,7 @@ func (x *exchange) tunnel(answer *http.Response, c *conn) {
 	defer c.close()
 	backend, ok := answer.Body.(io.ReadWriter)
 	if !ok {
-		x.answerOurselves(attempt.BadAnswer.Info().Status, attempt.BadAnswer.Info().Sentence)
+		x.answerOurselves(attempt.BadAnswer.Info().Status, p.config.Sentence(attempt.BadAnswer, x.group))
 		return
 	}
 	client, buffered, err := x.control.Hijack()

@@ -114,3 +114,40 @@ func TestRefusedUpgrade(t *testing.T) {
 		t.Errorf("%q %v", line, err)
 	}
 }
+
+// TestSwitchToAnotherProtocol: only what was asked for passes, since nobody here knows what the bytes would mean.
+func TestSwitchToAnotherProtocol(t *testing.T) {
+	addr := rawTarget(t, func(_ int, c net.Conn) {
+		_, _ = readHead(bufio.NewReader(c))
+		_, _ = io.WriteString(c, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n")
+	})
+	r := start(t, options{}, addr)
+	c := r.dial()
+	_, _ = io.WriteString(c, upgradeRequest)
+	if line, err := bufio.NewReader(c).ReadString('\n'); line != "HTTP/1.1 502 Bad Gateway\r\n" {
+		t.Errorf("%q %v", line, err)
+	}
+}
+
+// TestWebSocketTargetEndsFirst: that the target has no more to say does not keep it from listening.
+func TestWebSocketTargetEndsFirst(t *testing.T) {
+	heard := make(chan string, 1)
+	addr := rawTarget(t, func(_ int, c net.Conn) {
+		br := bufio.NewReader(c)
+		_, _ = readHead(br)
+		_, _ = io.WriteString(c, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nbye\n")
+		_ = c.(*net.TCPConn).CloseWrite()
+		line, _ := br.ReadString('\n')
+		heard <- line
+	})
+	r := start(t, options{}, addr)
+	c := r.dial()
+	_, _ = io.WriteString(c, upgradeRequest)
+	if got, err := io.ReadAll(c); !strings.HasSuffix(string(got), "\r\n\r\nbye\n") || err != nil {
+		t.Errorf("%q %v", got, err)
+	}
+	_, _ = io.WriteString(c, "late\n")
+	if line := <-heard; line != "late\n" {
+		t.Errorf("after its end the target heard %q", line)
+	}
+}

@@ -130,6 +130,10 @@ func (u *upstream) dial(ctx context.Context, pool *balance.Pool) (*conn, error) 
 	if err != nil {
 		return nil, err
 	}
+	if u.proxy.answers(nc) {
+		nc.Close()
+		return nil, errLoop
+	}
 	c := &conn{wire: &wire{Conn: nc}, upstream: u}
 	c.http, err = u.proxy.transport.NewClientConn(context.WithValue(ctx, dialed{}, c.wire), "http", to.String())
 	if err != nil {
@@ -145,6 +149,8 @@ func (u *upstream) dial(ctx context.Context, pool *balance.Pool) (*conn, error) 
 	u.live[c] = struct{}{}
 	return c, nil
 }
+
+var errLoop = errors.New("the target is one of our own listeners: a request would go round for ever")
 
 var errGone = errors.New("the target was removed")
 

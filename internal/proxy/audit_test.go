@@ -1,4 +1,4 @@
-package guard
+package proxy
 
 import (
 	"bytes"
@@ -12,16 +12,19 @@ import (
 	"time"
 )
 
-// TestAudit: strangers decide neither how many lines are written nor how much is kept.
+// TestAudit: others decide neither how many lines are written nor how much is kept.
 func TestAudit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var text lockedText
-		a := newAudit(slog.New(slog.NewTextHandler(&text, nil)))
+		a := NewAudit(slog.New(slog.NewTextHandler(&text, nil)))
 		ctx, stop := context.WithCancel(t.Context())
 		var running sync.WaitGroup
-		running.Go(func() { a.run(ctx) })
+		running.Go(func() { a.Run(ctx) })
+		events := 0
 		say := func(about string) {
-			a.note(slog.LevelInfo, "refused", about, func() []any { return []any{"host", about} })
+			events++
+			event := events
+			a.Note(slog.LevelInfo, "refused", about, func() []any { return []any{"host", about, "event", event} })
 		}
 		wrote := func(want ...string) {
 			t.Helper()
@@ -42,16 +45,16 @@ func TestAudit(t *testing.T) {
 		say("evil")
 		say("evil")
 		say("evil")
-		wrote(`refused host=evil`)
+		wrote(`refused host=evil event=1`)
 		minute()
-		wrote(`refused host=evil again=2`)
+		wrote(`refused host=evil event=2 again=2`)
 		say("evil")
 		wrote()
 		minute()
-		wrote(`refused host=evil again=1`)
+		wrote(`refused host=evil event=4 again=1`)
 		minute() // it stayed away
 		say("evil")
-		wrote(`refused host=evil`)
+		wrote(`refused host=evil event=5`)
 
 		for i := range 10 * maxIncidents {
 			say(fmt.Sprint(i))
@@ -62,9 +65,11 @@ func TestAudit(t *testing.T) {
 		if len(a.seen) != maxIncidents {
 			t.Errorf("%d incidents are kept", len(a.seen))
 		}
+		a.Note(slog.LevelWarn, "another message", "", func() []any { return nil }) // is not crowded out
+		wrote(`"another message"`)
 		stop()
 		running.Wait()
-		wrote(fmt.Sprintf(`"more of the kind, about too many hosts and peers to list" events=%d`, 9*maxIncidents+1))
+		wrote(fmt.Sprintf(`"and more of the kind, too many to tell apart" events=%d`, 9*maxIncidents+1))
 	})
 }
 
