@@ -19,7 +19,9 @@ type Config struct {
 }
 
 // DefaultAdmin is the admin address of a config that names none.
-const DefaultAdmin = "127.0.0.1:7380"
+const DefaultAdmin = "127.0.0.1:" + adminPort
+
+const adminPort = "7380"
 
 // Validate returns what is wrong with the whole config. The config may be served if none of the problems is
 // an error.
@@ -37,6 +39,7 @@ func (c Config) Validate() Problems {
 		}
 		groups[g.Name] = i
 		ps.addressesOf(at, g, c.Policy())
+		c.findLoops(&ps, at, g)
 	}
 	listeners := make(map[ListenerName]bool, len(c.Listeners))
 	addresses := make(map[string]ListenerName, len(c.Listeners))
@@ -51,11 +54,60 @@ func (c Config) Validate() Problems {
 			ps.errorf(at+".listen", "listener %q already listens on %s", other, l.Listen)
 		}
 		addresses[l.Listen] = l.Name
+		if c.isAdmin(l.Listen) {
+			ps.hintf(at+".listen", "give one of the two another port", "listener %q would take the admin address %s", l.Name, c.Admin)
+		}
 		if _, known := groups[l.Default.Forward]; !known {
-			ps.errorf(at+".default", "listener %q forwards to group %q, which does not exist", l.Name, l.Default.Forward)
+			hint := ""
+			if near := c.nearestGroup(l.Default.Forward); near != "" {
+				hint = fmt.Sprintf("did you mean %s?", near)
+			}
+			ps.hintf(at+".default", hint, "listener %q forwards to group %q, which does not exist", l.Name, l.Default.Forward)
 		}
 	}
 	return ps
+}
+
+// findLoops reports targets that are one of our own listeners: a request to it would come back for ever. Names are
+// looked at when they are connected to.
+func (c Config) findLoops(ps *Problems, at string, g Group) {
+	for i, t := range g.Targets {
+		addr, ok := t.ID.AddrPort()
+		if !ok {
+			continue
+		}
+		for _, l := range c.Listeners {
+			if l.takes(addr) {
+				ps.hintf(at+"."+index("targets", i), "name the application's own address", "target %s is listener %q of this balancer: its requests would come back for ever", t.ID, l.Name)
+			}
+		}
+	}
+}
+
+// nearestGroup is the group whose name somebody may have meant; "" if there is none.
+func (c Config) nearestGroup(typed GroupName) string {
+	names := make([]string, len(c.Groups))
+	for i, g := range c.Groups {
+		names[i] = string(g.Name)
+	}
+	return Nearest(string(typed), names)
+}
+
+// isAdmin reports whether a listener at this address would take connections of the admin address.
+func (c Config) isAdmin(listen string) bool {
+	admin := c.Policy().Admin
+	host, port, err := net.SplitHostPort(listen)
+	if err != nil || !admin.IsValid() || port != strconv.Itoa(int(admin.Port())) {
+		return false
+	}
+	if host == "" {
+		return true // every address of the machine
+	}
+	addr, err := netip.ParseAddr(strings.Replace(host, "localhost", "127.0.0.1", 1))
+	if err == nil && addr.IsUnspecified() {
+		return addr.Is4() == admin.Addr().Is4()
+	}
+	return err == nil && addr == admin.Addr()
 }
 
 // Policy is where the config lets triage connect to.
@@ -84,7 +136,10 @@ func CheckAdmin(s string) error {
 		}
 		return nil
 	}
-	host, _, err := SplitHostPort(s)
+	if strings.HasPrefix(s, "/") {
+		return fmt.Errorf("admin address %q: write unix:%s", s, s)
+	}
+	host, _, err := splitHostPort(s, adminPort)
 	if err != nil {
 		return fmt.Errorf("admin address %w", err)
 	}
@@ -118,8 +173,10 @@ func (ps Problems) Errors() Problems {
 	return errs
 }
 
-func (ps *Problems) errorf(path, format string, args ...any) {
-	*ps = append(*ps, Problem{Path: path, Message: fmt.Sprintf(format, args...)})
+func (ps *Problems) errorf(path, format string, args ...any) { ps.hintf(path, "", format, args...) }
+
+func (ps *Problems) hintf(path, hint, format string, args ...any) {
+	*ps = append(*ps, Problem{Path: path, Message: fmt.Sprintf(format, args...), Hint: hint})
 }
 
 // add takes over the problems of a part that stands at path.
@@ -138,8 +195,8 @@ func (ps *Problems) name(name, what string) {
 		ps.errorf("name", "the %s has no name", what)
 		return
 	}
-	for _, c := range []byte(name) {
-		if !isAlphanumeric(c) && !strings.ContainsRune("-_.", rune(c)) {
+	for _, c := range name {
+		if !isWord(c, "-_.") {
 			ps.errorf("name", "the %s's name %q holds %q: use letters, digits, - _ and .", what, name, c)
 			return
 		}

@@ -12,13 +12,13 @@ const (
 
 // Diagnosis says why a check failed and what to do. Its JSON names are a contract: fields are only added.
 type Diagnosis struct {
-	Code       string    `json:"code"`                 // stable, kebab-case: redirect-to-https
-	Title      string    `json:"title"`                // a few words
-	Cause      string    `json:"cause"`                // one sentence
+	Code       string    `json:"code"`       // stable, kebab-case: redirect-to-https
+	Title      string    `json:"title"`      // a few words
+	Cause      string    `json:"cause"`      // one sentence
 	Proof      string    `json:"proof"`      // the second question and its answer
 	Fix        string    `json:"fix"`        // what to change; lines, the first says where
-	Evidence   []string  `json:"evidence"`             // what in the answer led here
-	Certainty  Certainty `json:"certainty"`            //
+	Evidence   []string  `json:"evidence"`   // what in the answer led here
+	Certainty  Certainty `json:"certainty"`  //
 	Candidates []string  `json:"candidates"` // codes of other causes that the evidence allows
-	Asked      []string  `json:"asked"`                // the second questions, in order, with their answers
+	Asked      []string  `json:"asked"`      // the second questions, in order, with their answers
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // HealthCheck is the settings of a group's check. The zero value is not valid; start from
@@ -54,9 +55,7 @@ func (c HealthCheck) Validate() Problems {
 	}
 	ps.threshold("healthy_threshold", c.Thresholds.Healthy)
 	ps.threshold("unhealthy_threshold", c.Thresholds.Unhealthy)
-	if !c.Protocol.Asks() {
-		return ps
-	}
+	// Also where the protocol asks for nothing: it may be edited to one that does, and then the rest must be right.
 	if err := CheckPath(c.Path); err != nil {
 		ps.errorf("path", "%s", err)
 	}
@@ -84,9 +83,14 @@ func CheckPath(path string) error {
 	if len(path) > maxPath {
 		return fmt.Errorf("path is longer than %d bytes", maxPath)
 	}
-	for i := range len(path) {
-		if c := path[i]; c <= ' ' || c >= 0x7f || c == '#' {
-			return fmt.Errorf("path %q holds %q, which cannot travel in a request line: write %%%02X", path, c, c)
+	for i, c := range path {
+		if c <= ' ' || c >= 0x7f || c == '#' {
+			_, size := utf8.DecodeRuneInString(path[i:])
+			escaped := ""
+			for _, b := range []byte(path[i : i+size]) {
+				escaped += fmt.Sprintf("%%%02X", b)
+			}
+			return fmt.Errorf("path %q holds %q, which cannot travel in a request line: write %s", path, c, escaped)
 		}
 	}
 	return nil
@@ -94,8 +98,8 @@ func CheckPath(path string) error {
 
 // CheckHostHeader returns an error unless the text can stand in a Host header. "" is allowed.
 func CheckHostHeader(host string) error {
-	for i := range len(host) {
-		if c := host[i]; !isAlphanumeric(c) && !strings.ContainsRune("-._:[]", rune(c)) {
+	for _, c := range host {
+		if !isWord(c, "-._:[]") {
 			return fmt.Errorf("host %q holds %q, which no host name has", host, c)
 		}
 	}

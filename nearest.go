@@ -4,14 +4,15 @@ import "strings"
 
 // Nearest returns the word of the list that somebody may have meant: the first one that holds what was typed
 // ("redirect" in "redirect-https"), else the one that takes the fewest insertions, deletions and replacements
-// to become from it; "" if the list is empty. Case counts as no difference.
+// to become from it. It is "" if no word is near: if even the nearest takes more of them than half of what was
+// typed. Case counts as no difference.
 func Nearest(typed string, words []string) string {
-	best, least := "", -1
+	best, least := "", len(typed)/2+1
 	for _, w := range words {
 		if typed != "" && strings.Contains(strings.ToLower(w), strings.ToLower(typed)) {
 			return w
 		}
-		if d := distance(typed, w); least < 0 || d < least {
+		if d := distance(typed, w); d < least {
 			best, least = w, d
 		}
 	}

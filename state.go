@@ -74,7 +74,7 @@ func (r Reason) Describe(status int) string {
 	case HealthCheckDisabled:
 		return "Health checks are disabled"
 	case AdministrativelyDraining:
-		return "Drained by a person"
+		return "Drained by hand"
 	case EjectedByTraffic:
 		return "Requests to the target failed"
 	}

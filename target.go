@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 )
 
 // TargetID names a target within its group: the text "host:port" as it is written in the config, where host
@@ -49,9 +50,21 @@ func (id TargetID) AddrPort() (netip.AddrPort, bool) {
 // SplitHostPort splits "host:port" and checks both: the host is an address or a name that DNS could hold,
 // the port a number from 1 to 65535. Its errors are sentences for the person who wrote s.
 func SplitHostPort(s string) (host string, port uint16, err error) {
+	return splitHostPort(s, "8000")
+}
+
+// splitHostPort is SplitHostPort; usual is the port that its errors suggest.
+func splitHostPort(s, usual string) (host string, port uint16, err error) {
 	colon := strings.LastIndexByte(s, ':')
-	if colon < 0 {
-		return "", 0, fmt.Errorf("%q has no port: write %s:8000", s, s)
+	switch {
+	case s == "":
+		return "", 0, fmt.Errorf("%q is no address: write 127.0.0.1:%s", s, usual)
+	case strings.Contains(s, "/"):
+		return "", 0, fmt.Errorf("%q: write the address alone: %s", s, addressIn(s, usual))
+	case colon < 0 && strings.Trim(s, "0123456789") == "":
+		return "", 0, fmt.Errorf("%q has no host: write 127.0.0.1:%s", s, s)
+	case colon < 0:
+		return "", 0, fmt.Errorf("%q has no port: write %s:%s", s, s, usual)
 	}
 	host = s[:colon]
 	switch bracketed := strings.HasPrefix(host, "[") && strings.HasSuffix(host, "]"); {
@@ -74,6 +87,27 @@ func SplitHostPort(s string) (host string, port uint16, err error) {
 		return "", 0, fmt.Errorf("%q: the port must be a number from 1 to 65535", s)
 	}
 	return host, uint16(n), nil
+}
+
+// addressIn is the address within a URL, or within what somebody wrote a path behind.
+func addressIn(s, usual string) string {
+	scheme, rest, isURL := strings.Cut(s, "://")
+	switch {
+	case !isURL:
+		rest = s
+	case scheme == "http":
+		usual = "80"
+	case scheme == "https":
+		usual = "443"
+	}
+	address, _, _ := strings.Cut(rest, "/")
+	if strings.LastIndexByte(address, ':') <= strings.LastIndexByte(address, ']') {
+		address += ":" + usual
+	}
+	if address[0] == ':' {
+		address = "127.0.0.1" + address
+	}
+	return address
 }
 
 // checkHost accepts an IPv4 address or a host name (letters, digits, hyphens and, because people use them
@@ -103,4 +137,9 @@ func checkHost(host string) error {
 
 func isAlphanumeric(c byte) bool {
 	return c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
+}
+
+// isWord reports whether the character is a letter or digit of ASCII, or one of others.
+func isWord(c rune, others string) bool {
+	return c < utf8.RuneSelf && isAlphanumeric(byte(c)) || strings.ContainsRune(others, c)
 }

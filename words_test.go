@@ -120,6 +120,90 @@ func TestSplitHostPort(t *testing.T) {
 	}
 }
 
+// TestAddressesAreCorrected: what an error says to write is an address, and the one that was meant.
+func TestAddressesAreCorrected(t *testing.T) {
+	target := func(s string) error { _, _, err := triage.SplitHostPort(s); return err }
+	for _, tt := range []struct {
+		check func(string) error
+		wrong string
+		write string
+	}{
+		{target, "", "127.0.0.1:8000"},
+		{target, "app", "app:8000"},
+		{target, "8001", "127.0.0.1:8001"},
+		{target, ":80", "127.0.0.1:80"},
+		{target, "http://127.0.1.13:8000", "127.0.1.13:8000"},
+		{target, "http://app.internal/health_check", "app.internal:80"},
+		{target, "https://[::1]", "[::1]:443"},
+		{target, "app:8000/", "app:8000"},
+		{target, "/health_check", "127.0.0.1:8000"},
+		{triage.CheckAdmin, "", "127.0.0.1:7380"},
+		{triage.CheckAdmin, "localhost", "localhost:7380"},
+		{triage.CheckAdmin, "7381", "127.0.0.1:7381"},
+		{triage.CheckAdmin, "http://127.0.0.1:7381", "127.0.0.1:7381"},
+		{triage.CheckAdmin, "/run/admin.sock", "unix:/run/admin.sock"},
+	} {
+		err := tt.check(tt.wrong)
+		if err == nil || !strings.HasSuffix(err.Error(), " "+tt.write) {
+			t.Errorf("%q: %v, want …%s", tt.wrong, err, tt.write)
+		}
+		if err := tt.check(tt.write); err != nil {
+			t.Errorf("%q is told to write %q: %v", tt.wrong, tt.write, err)
+		}
+	}
+}
+
+// TestCharactersAreNamed: a letter outside ASCII is one character, however many bytes it has.
+func TestCharactersAreNamed(t *testing.T) {
+	named := func(name triage.GroupName) string {
+		for _, p := range (triage.Group{Name: name}).Validate() {
+			if p.Path == "name" {
+				return p.Message
+			}
+		}
+		return ""
+	}
+	for want, got := range map[string]string{
+		`path "/ü" holds 'ü', which cannot travel in a request line: write %C3%BC`: fmt.Sprint(triage.CheckPath("/ü")),
+		`path "/a b" holds ' ', which cannot travel in a request line: write %20`:  fmt.Sprint(triage.CheckPath("/a b")),
+		`path "/\xff" holds '�', which cannot travel in a request line: write %FF`: fmt.Sprint(triage.CheckPath("/\xff")),
+		`host "müller.de" holds 'ü', which no host name has`:                       fmt.Sprint(triage.CheckHostHeader("müller.de")),
+		`the group's name "größe" holds 'ö': use letters, digits, - _ and .`:       named("größe"),
+	} {
+		if got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+	}
+}
+
+// TestAdminAndClientsApart: a listener must not take the admin address.
+func TestAdminAndClientsApart(t *testing.T) {
+	for _, tt := range []struct {
+		admin, listen string
+		apart         bool
+	}{
+		{"127.0.0.1:7380", "127.0.0.1:7380", false},
+		{"127.0.0.1:7380", ":7380", false},
+		{"127.0.0.1:7380", "0.0.0.0:7380", false},
+		{"127.0.0.1:7380", "localhost:7380", false},
+		{"localhost:7380", "127.0.0.1:7380", false},
+		{"[::1]:7380", "[::]:7380", false},
+		{"127.0.0.1:7380", "[::]:7380", true},
+		{"127.0.0.1:7380", "127.0.0.2:7380", true},
+		{"127.0.0.1:7380", "127.0.0.1:7381", true},
+		{"unix:/run/admin.sock", ":7380", true},
+	} {
+		c := triage.Config{Admin: tt.admin, Listeners: []triage.Listener{{Name: "web", Listen: tt.listen, Protocol: triage.HTTP}}}
+		apart := true
+		for _, p := range c.Validate() {
+			apart = apart && p.Path != "listeners[0].listen"
+		}
+		if apart != tt.apart {
+			t.Errorf("admin at %s, clients at %s: apart is %t", tt.admin, tt.listen, apart)
+		}
+	}
+}
+
 // TestAddressPolicy: a config or a DNS answer must not turn the balancer against the machine it runs on.
 func TestAddressPolicy(t *testing.T) {
 	policy := triage.AddressPolicy{Admin: netip.MustParseAddrPort("127.0.0.1:7380")}
@@ -158,12 +242,15 @@ func TestValidate(t *testing.T) {
 		t.Fatalf("the good config has problems: %v", ps)
 	}
 	for path, spoil := range map[string]func(*triage.Config){
-		"admin.listen":                               func(c *triage.Config) { c.Admin = "0.0.0.0:7380" },
-		"listeners[0].listen":                        func(c *triage.Config) { c.Listeners[0].Listen = "8080" },
-		"listeners[0].protocol":                      func(c *triage.Config) { c.Listeners[0].Protocol = triage.TCP },
-		"listeners[0].default":                       func(c *triage.Config) { c.Listeners[0].Default.Forward = "nobody" },
-		"groups[0].name":                             func(c *triage.Config) { c.Groups[0].Name = "a b" },
-		"groups[1].name":                             func(c *triage.Config) { c.Groups = append(c.Groups, c.Groups[0]) },
+		"admin.listen":          func(c *triage.Config) { c.Admin = "0.0.0.0:7380" },
+		"listeners[0].listen":   func(c *triage.Config) { c.Listeners[0].Listen = "8080" },
+		"listeners[0].protocol": func(c *triage.Config) { c.Listeners[0].Protocol = triage.TCP },
+		"listeners[0].default":  func(c *triage.Config) { c.Listeners[0].Default.Forward = "nobody" },
+		"groups[0].name":        func(c *triage.Config) { c.Groups[0].Name = "a b" },
+		"groups[1].name":        func(c *triage.Config) { c.Groups = append(c.Groups, c.Groups[0]) },
+		"groups[0].targets[2]": func(c *triage.Config) {
+			c.Groups[0].Targets = append(c.Groups[0].Targets, triage.Target{ID: "127.0.0.1:8081"}, triage.Target{ID: "127.0.0.1:8080"})
+		},
 		"groups[0].targets[0]":                       func(c *triage.Config) { c.Groups[0].Targets[0].ID = "127.0.0.1" },
 		"groups[0].targets[1]":                       func(c *triage.Config) { c.Groups[0].Targets = append(c.Groups[0].Targets, c.Groups[0].Targets[0]) },
 		"groups[0].targets[0].weight":                func(c *triage.Config) { c.Groups[0].Targets[0].Weight = 257 },
@@ -173,12 +260,10 @@ func TestValidate(t *testing.T) {
 		"groups[0].health_check.timeout":             func(c *triage.Config) { c.Groups[0].HealthCheck.Timeout = 5 * time.Second },
 		"groups[0].health_check.healthy_threshold":   func(c *triage.Config) { c.Groups[0].HealthCheck.Thresholds.Healthy = 0 },
 		"groups[0].health_check.unhealthy_threshold": func(c *triage.Config) { c.Groups[0].HealthCheck.Thresholds.Unhealthy = 101 },
-		"groups[0].health_check.path": func(c *triage.Config) {
-			c.Groups[0].HealthCheck.Protocol, c.Groups[0].HealthCheck.Path = triage.HTTP, "health\r\nEvil: yes"
-		},
-		"groups[0].health_check.host": func(c *triage.Config) {
-			c.Groups[0].HealthCheck.Protocol, c.Groups[0].HealthCheck.Host = triage.HTTP, "a\r\nEvil: yes"
-		},
+		// over tcp, which asks for no path: the protocol may be edited later
+		"groups[0].health_check.path":          func(c *triage.Config) { c.Groups[0].HealthCheck.Path = "health\r\nEvil: yes" },
+		"groups[0].health_check.host":          func(c *triage.Config) { c.Groups[0].HealthCheck.Host = "a\r\nEvil: yes" },
+		"groups[0].health_check.success_codes": func(c *triage.Config) { c.Groups[0].HealthCheck.SuccessCodes = triage.Matcher{} },
 	} {
 		c := good()
 		spoil(&c)
@@ -194,7 +279,7 @@ func TestValidate(t *testing.T) {
 
 func TestNearest(t *testing.T) {
 	words := []string{"aws-alb", "aws-clb", "triage", "alb", "clb"}
-	for typed, want := range map[string]string{"aws-abl": "aws-alb", "CLB": "aws-clb", "triag": "triage", "C": "aws-clb", "aws_clb": "aws-clb"} {
+	for typed, want := range map[string]string{"aws-abl": "aws-alb", "CLB": "aws-clb", "triag": "triage", "C": "aws-clb", "aws_clb": "aws-clb", "nlb": "alb", "gcp": "", "haproxy": "", "": ""} {
 		if got := triage.Nearest(typed, words); got != want {
 			t.Errorf("%s: %s, want %s", typed, got, want)
 		}

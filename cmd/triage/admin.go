@@ -1,8 +1,12 @@
 package main
 
 import (
+	"errors"
+	"fmt"
 	"os"
+	"path/filepath"
 	"regexp"
+	"strings"
 
 	"github.com/triage-lb/triage"
 	"github.com/triage-lb/triage/internal/api"
@@ -25,6 +29,41 @@ func (f adminFlags) client(env *environment) (*api.Client, error) {
 	return api.NewClient(address)
 }
 
+// editor is client for commands that change something: the balancer must run the file that -c names, if it does.
+func (f adminFlags) editor(env *environment) (*api.Client, error) {
+	client, err := f.client(env)
+	if err != nil || f.Config == "" {
+		return client, err
+	}
+	status, err := client.Status(env.ctx, "")
+	if err != nil {
+		return nil, err
+	}
+	return client, f.otherFile(client, status)
+}
+
+// otherFile returns an error if -c names another file than the one that the balancer runs. Two files may well
+// say the same admin address, or none.
+func (f adminFlags) otherFile(client *api.Client, status control.Status) error {
+	if f.Config == "" {
+		return nil
+	}
+	named, err := filepath.Abs(f.Config)
+	if err != nil || named == filepath.Clean(status.Config) {
+		return err
+	}
+	mine, err := os.Stat(named)
+	theirs, err2 := os.Stat(status.Config)
+	if err == nil && err2 == nil && os.SameFile(mine, theirs) {
+		return nil
+	}
+	return &triage.Error{
+		Kind:    triage.KindInvalid,
+		Message: fmt.Sprintf("the balancer at %s runs %s, not %s", client.Address(), status.Config, named),
+		Hint:    "leave -c away if that one is meant, else say with --admin where the other one answers",
+	}
+}
+
 func (f adminFlags) address(env *environment) (string, error) {
 	if f.Admin != "" {
 		return f.Admin, nil
@@ -37,8 +76,7 @@ func (f adminFlags) address(env *environment) (string, error) {
 		return triage.DefaultAdmin, nil
 	}
 	file, err := control.Load(path, env.getenv)
-	switch triage.KindOf(err) {
-	case triage.KindNotFound, triage.KindDenied, triage.KindUnavailable:
+	if _, wrong := errors.AsType[control.Faults](err); err != nil && !wrong {
 		return "", err // the file cannot be read at all
 	}
 	if err != nil {
@@ -68,10 +106,17 @@ func brokenAdmin(path string) string {
 
 var adminListen = regexp.MustCompile(`(?m)^admin:[ \t]*(?:\{[ \t]*|(?:#.*)?\r?\n[ \t]+)listen:[ \t]*["']?([^\s"'},]+)`)
 
-// warn prints warnings for people.
+// warn prints warnings for people. The hint of a long one, in parentheses at its end, has lines of its own: it may
+// be a command to copy.
 func warn(env *environment, warnings []string) {
+	const label = "warning: "
 	term := newTerminal(env, env.stderr)
 	for _, w := range warnings {
-		term.printf("%s %s\n", term.amber("warning:"), term.safe(w))
+		w = term.safe(w)
+		text := hang(w, len(label))
+		if i := strings.LastIndex(w, " ("); i >= 0 && strings.HasSuffix(w, ")") && strings.Contains(text, "\n") {
+			text = hang(w[:i], len(label)) + "\n" + strings.Repeat(" ", len(label)) + hang(w[i+1:], len(label))
+		}
+		term.printf("%s%s\n", term.amber(label), text)
 	}
 }

@@ -133,7 +133,7 @@ func (c *checkCommand) question() (*question, error) {
 	t := spec.Timing
 	switch {
 	case settings.Timeout < triage.MinTimeout || settings.Timeout > time.Hour:
-		return nil, usagef(checkHelp, "--timeout %s is outside %s-%s", settings.Timeout, triage.MinTimeout, time.Hour)
+		return nil, usagef(checkHelp, "--timeout %s is outside %s-%s", settings.Timeout, triage.MinTimeout, "1h")
 	case settings.Timeout < t.MinTimeout || settings.Timeout > t.MaxTimeout:
 		q.departs = append(q.departs, fmt.Sprintf("--timeout %s (it takes %s-%s)", settings.Timeout, t.MinTimeout, t.MaxTimeout))
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -72,16 +73,36 @@ func (r *checkReport) explain(x *triage.Exchange, d *triage.Diagnosis) {
 	if d == nil {
 		return
 	}
-	label := "Cause"
 	if d.Code == diagnose.Undiagnosed {
-		label = "Seen"
+		r.unexplained(x, d)
+		return
+	}
+	label := "Cause"
+	if d.Certainty != triage.Proved {
+		label = "Probably"
 	}
 	r.paragraph(label, d.Cause)
 	r.paragraph("Proof", d.Proof)
 	r.paragraph("Fix", d.Fix)
-	if d.Code == diagnose.Undiagnosed && len(d.Asked) > 0 {
-		r.paragraph("Asked", strings.Join(d.Asked, "\n"))
+}
+
+// unexplained prints what was seen of a failure that nobody can explain, and where to look next.
+func (r *checkReport) unexplained(x *triage.Exchange, d *triage.Diagnosis) {
+	seen := d.Cause
+	if words := diagnose.Says(x); words != "" {
+		seen += "; it says " + quoted(words)
 	}
+	r.paragraph("Seen", seen)
+	r.paragraph("Asked", strings.Join(d.Asked, "\n"))
+	r.paragraph("Next", diagnose.Next(x))
+}
+
+// quoted is a text in quotation marks that it does not hold itself, where there are such.
+func quoted(s string) string {
+	if strings.Contains(s, `"`) && strconv.CanBackquote(s) {
+		return "`" + s + "`"
+	}
+	return strconv.Quote(s)
 }
 
 // vendorWords prints what the vendor's console would show. People search for these sentences, so they are
@@ -160,6 +181,8 @@ func (r *checkReport) lines(prefix, text string) {
 // checkJSON is the contract of triage check --json: fields are only ever added.
 type checkJSON struct {
 	Schema    string             `json:"schema"`
+	At        time.Time          `json:"at"`
+	Took      float64            `json:"took_ms"`
 	Target    string             `json:"target"`
 	Dialect   triage.Dialect     `json:"dialect"`
 	Altered   []string           `json:"altered,omitempty"` // options that the load balancer does not have
@@ -188,6 +211,8 @@ type receivedJSON struct {
 func (r *checkReport) json(x *triage.Exchange, d *triage.Diagnosis, warnings []string) error {
 	report := checkJSON{
 		Schema:    "triage.check/1",
+		At:        x.Started,
+		Took:      float64(x.Took.Microseconds()) / 1000,
 		Target:    r.target(x),
 		Dialect:   x.Dialect,
 		Altered:   r.question.departs,
@@ -214,16 +239,21 @@ func (r *checkReport) json(x *triage.Exchange, d *triage.Diagnosis, warnings []s
 // lineWidth is how wide what we print may be, whatever the terminal is.
 const lineWidth = 80
 
-// wrap breaks prose into lines of at most width columns; further lines begin with indent. A word that is longer
-// stays whole.
+// wrap breaks prose into lines of at most width columns; further lines begin with indent. A word that no line can
+// hold stays whole and where it is, since a line of its own would not help it; an option stays with its value.
 func wrap(s string, width int, indent string) string {
 	var b strings.Builder
 	column := 0
-	for word := range strings.FieldsSeq(s) {
+	words := strings.Fields(s)
+	for i, word := range words {
 		size := utf8.RuneCountInString(word)
+		together := size
+		if strings.HasPrefix(word, "-") && i+1 < len(words) {
+			together += 1 + utf8.RuneCountInString(words[i+1])
+		}
 		switch {
 		case column == 0:
-		case column+1+size > width:
+		case column+1+together > width && len(indent)+size <= width:
 			b.WriteString("\n" + indent)
 			column = len(indent)
 		default:

@@ -13,7 +13,9 @@ import (
 	"os"
 	"regexp"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 	"unicode/utf8"
 
 	"github.com/triage-lb/triage"
@@ -118,6 +120,8 @@ func TestCheckJSON(t *testing.T) {
 	r := runTriage(t, nil, "check", "--json", "--as", "clb", address+"/health_check")
 	var got struct {
 		Schema, Target, Dialect, Outcome, Sent string
+		At                                     time.Time
+		Took                                   float64 `json:"took_ms"`
 		Healthy                                bool
 		Status                                 int
 		Reason                                 struct{ Code, Description string }
@@ -135,7 +139,7 @@ func TestCheckJSON(t *testing.T) {
 		t.Fatalf("%v:\n%s", err, r.stdout)
 	}
 	if got.Schema != "triage.check/1" || got.Target != address+"/health_check" || got.Dialect != "aws-clb" || got.Healthy || got.Outcome != "code-mismatch" ||
-		got.Status != 400 || got.Reason.Code != "OutOfService" || !strings.HasPrefix(got.Received.Head, "HTTP/1.1 400 ") ||
+		got.Status != 400 || got.Took <= 0 || time.Since(got.At) > time.Hour || got.Reason.Code != "OutOfService" || !strings.HasPrefix(got.Received.Head, "HTTP/1.1 400 ") ||
 		!strings.HasSuffix(got.Received.Body, "\x1b]0;owned\x07") || len(got.Assumed) == 0 || got.Warnings == nil {
 		t.Errorf("%+v", got)
 	}
@@ -263,6 +267,8 @@ func TestCheckUsage(t *testing.T) {
 		"ftp://x/":                         "ftp is not a scheme of a health check",
 		"http://":                          "has no host",
 		"http://u:p@x/":                    "does not log in",
+		"http://0.0.0.0:8000/":             "0.0.0.0 is not the address of one machine",
+		"[::]:8000":                        ":: is not the address of one machine",
 		"http://::1/":                      "brackets",
 		"127.0.1.5:0":                      "1 to 65535",
 		"127.0.1.5:99999":                  "1 to 65535",
@@ -275,7 +281,7 @@ func TestCheckUsage(t *testing.T) {
 		"--host x tcp://127.0.1.5:80":      "sends no request",
 		"--host a/b http://127.0.1.5/":     "no host name has",
 		"--success-codes 2xx 127.0.1.5:80": "not a status code",
-		"--timeout 5 127.0.1.5:80":         "missing unit",
+		"--timeout 5 127.0.1.5:80":         "write 5s",
 		"--timeout 2h 127.0.1.5:80":        "outside",
 		"--count 0 127.0.1.5:80":           "--count 0",
 		"-q -v 127.0.1.5:80":               "can't be used together",
@@ -327,5 +333,75 @@ func TestShorten(t *testing.T) {
 	}
 	if fmt.Sprint(shorten("short", 30)) != "short" {
 		t.Error("short text was cut")
+	}
+}
+
+// TestCheckOfEveryAddress: a server listens on 0.0.0.0, but nobody can be asked there; the hint says who can.
+func TestCheckOfEveryAddress(t *testing.T) {
+	r := runTriage(t, nil, "check", "http://0.0.0.0:8000/health_check")
+	if want := "hint: write :8000/health_check for this machine at its own private addresses"; r.code != exitUsage || !strings.Contains(joined(r.stderr), want) {
+		t.Errorf("exit %d, %s", r.code, r.stderr)
+	}
+}
+
+// TestQuietCheckAsksOnce: nobody sees the answers to second questions, so the target is spared them.
+func TestQuietCheckAsksOnce(t *testing.T) {
+	var requests atomic.Int32
+	address := serveOn(t, "127.0.1.5", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		requests.Add(1)
+		asDjango(w, r)
+	}))
+	if r := runTriage(t, nil, "check", "-q", address); r.code != exitUnhealthy || requests.Load() != 1 {
+		t.Errorf("-q: exit %d after %d requests", r.code, requests.Load())
+	}
+	requests.Store(0)
+	for _, args := range []string{"", "--json -q"} { // a program reads the diagnosis, however quiet it wants the rest
+		requests.Store(0)
+		if runTriage(t, nil, append([]string{"check", address}, strings.Fields(args)...)...); requests.Load() < 2 {
+			t.Errorf("%q: %d requests, and the cause is not proved", args, requests.Load())
+		}
+	}
+}
+
+// TestURLWithinAQuery: only what stands before the first colon is a scheme.
+func TestURLWithinAQuery(t *testing.T) {
+	asked := make(chan string, 1)
+	address := serveOn(t, "127.0.1.5", http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { asked <- r.RequestURI }))
+	const path = "/login?next=http://x/"
+	if r := runTriage(t, nil, "check", address+path); r.code != exitOK {
+		t.Fatalf("exit %d\n%s%s", r.code, r.stdout, r.stderr)
+	}
+	if got := <-asked; got != path {
+		t.Errorf("asked for %s", got)
+	}
+}
+
+// TestUndiagnosedHasEveryField: a program that reads the lists must not meet null.
+func TestUndiagnosedHasEveryField(t *testing.T) {
+	address := serveOn(t, "127.0.1.5", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(500) }))
+	r := runTriage(t, nil, "check", "--json", address)
+	for _, want := range []string{`"candidates": []`, `"asked": []`, `"proof": ""`, `"fix": ""`, `"code": "undiagnosed"`} {
+		if !strings.Contains(r.stdout, want) {
+			t.Errorf("no %s in\n%s", want, r.stdout)
+		}
+	}
+}
+
+// TestBridgesAreNotWhatTheLoadBalancerAsks: a machine has addresses, of containers for one, that no load balancer
+// knows. One own address that answers alike is enough.
+func TestBridgesAreNotWhatTheLoadBalancerAsks(t *testing.T) {
+	everywhere := serveOn(t, "0.0.0.0", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.Host, "127.0.1.6:") || strings.HasPrefix(r.Host, "127.0.1.7:") {
+			w.WriteHeader(400)
+		}
+	}))
+	url := "http://127.0.0.1:" + portOf(everywhere) + "/"
+	bridge, other, private := netip.MustParseAddr("127.0.1.6"), netip.MustParseAddr("127.0.1.7"), netip.MustParseAddr("127.0.1.8")
+	if r := runTriage(t, []netip.Addr{bridge, other, private}, "check", url); r.code != exitOK || r.stderr != "" {
+		t.Errorf("exit %d, %s", r.code, r.stderr)
+	}
+	r := runTriage(t, []netip.Addr{bridge, other}, "check", url)
+	if want := "127.0.0.1: 200, 127.0.1.6: 400, 127.0.1.7: 400; the load balancer asks 127.0.1.6 or 127.0.1.7"; r.code != exitOK || !strings.Contains(joined(r.stderr), want) {
+		t.Errorf("exit %d, %s", r.code, r.stderr)
 	}
 }

@@ -146,7 +146,7 @@ func excerpt(out *terminal, text string, lines int) {
 		return
 	}
 	out.printf("%s", strings.Join(all[:lines], ""))
-	out.label("", out.dim(fmt.Sprintf("… %d more lines", len(all)-lines)))
+	out.printf("%*s%s\n", labelWidth, "", out.dim(fmt.Sprintf("… %d more lines", len(all)-lines)))
 }
 
 // edits runs a command that edits the balancer's config, and prints the lines that it changed. It holds the file
@@ -185,7 +185,7 @@ func (s *demoStage) overhears() demoStep {
 		if err != nil {
 			return err
 		}
-		report := &listenReport{out: out, remarks: record.Remarks} // the acts before have said what they say
+		report := &listenReport{out: out, brief: true} // the acts before have said what the remarks say
 		if err := report.add(record); err != nil {
 			return err
 		}

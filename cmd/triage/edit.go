@@ -40,7 +40,7 @@ func (c *healthCheckSetCommand) Run(env *environment) error {
 		return usagef("for example --protocol http --path /health_check; triage health-check set --help lists the settings",
 			"there is nothing to set")
 	}
-	client, err := c.client(env)
+	client, err := c.editor(env)
 	if err != nil {
 		return err
 	}
@@ -53,7 +53,7 @@ func (c *healthCheckSetCommand) Run(env *environment) error {
 	}
 	said := fmt.Sprintf("%s: health check changed", c.Group)
 	if !result.Changed {
-		said = fmt.Sprintf("%s: nothing to change", c.Group)
+		said = fmt.Sprintf("%s: nothing to change (%s already says so)", c.Group, result.File)
 	}
 	reportEdit(env, result, said)
 	return nil
@@ -72,9 +72,6 @@ func printEdit(env *environment, result control.EditResult) error {
 // reportEdit prints what an edit did: the sentence, and the lines of the file that changed.
 func reportEdit(env *environment, result control.EditResult, said string) {
 	term := newTerminal(env, env.stdout)
-	if !result.Changed {
-		said += fmt.Sprintf(" (%s already says so)", result.File)
-	}
 	term.printf("%s\n", wrap(term.safe(said), lineWidth, "  "))
 	for line := range strings.Lines(result.Diff) {
 		line = term.safe(strings.TrimRight(line, "\n"))

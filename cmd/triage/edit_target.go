@@ -66,7 +66,7 @@ type targetUndrainCommand struct{ targetFlags }
 
 // Run is called by kong.
 func (c *targetUndrainCommand) Run(env *environment) error {
-	return c.edit(env, "drains no longer", "does not drain",
+	return c.edit(env, "drains no longer", "was not draining: nothing to change",
 		func(client *api.Client) (control.EditResult, error) {
 			return client.Drain(env.ctx, c.Group, c.Target, false)
 		})
@@ -75,7 +75,7 @@ func (c *targetUndrainCommand) Run(env *environment) error {
 // edit asks the balancer for one edit and says what happened to whom: did or idle, depending on whether
 // anything changed.
 func (c *targetFlags) edit(env *environment, did, idle string, do func(*api.Client) (control.EditResult, error)) error {
-	client, err := c.client(env)
+	client, err := c.editor(env)
 	if err != nil {
 		return err
 	}

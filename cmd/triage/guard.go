@@ -99,6 +99,10 @@ func (c *guardCommand) config(env *environment) (guard.Config, error) {
 		Getenv:        env.getenv,
 		Log:           c.logger(env),
 	}
+	if len(c.HealthHosts) > 0 && c.HealthPath == "" { // guard cannot tell ip from no rule at all
+		return config, usagef("name the path that the load balancer asks, as in --health-path /health_check",
+			"--health-hosts is for the health path, and there is no --health-path")
+	}
 	for _, rule := range c.HealthHosts {
 		switch {
 		case rule == "learned":

@@ -25,6 +25,7 @@ const (
 type listenReport struct {
 	out     *terminal
 	json    bool
+	brief   bool     // leave out what the remarks say
 	raw     *os.File // nil without --raw
 	records int
 	remarks []string // of the record before: what is the same is not said again
@@ -77,6 +78,9 @@ func (r *listenReport) text(record *capture.Record) {
 	r.paragraph("Problem", record.Problem)
 	if !slices.Equal(record.Remarks, r.remarks) {
 		for _, remark := range record.Remarks {
+			if r.brief {
+				remark = "…"
+			}
 			r.paragraph("Note", remark)
 		}
 		r.remarks = record.Remarks

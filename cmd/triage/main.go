@@ -6,7 +6,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,7 +13,9 @@ import (
 	"net/netip"
 	"os"
 	"os/signal"
+	"reflect"
 	"syscall"
+	"time"
 
 	"github.com/alecthomas/kong"
 
@@ -52,6 +53,9 @@ type commands struct {
 	Simulate    simulateCommand    `cmd:"" help:"Run servers with a chosen illness."`
 	Demo        demoCommand        `cmd:"" help:"Tell the whole story on this machine."`
 	Version     versionCommand     `cmd:"" help:"Print the version."`
+
+	// VersionFlag is what hands type by themselves.
+	VersionFlag kong.VersionFlag `name:"version" hidden:""`
 }
 
 // environment is what a command may touch of the world around it.
@@ -93,13 +97,33 @@ func (env *environment) run(args []string) (code int) {
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true, WrapUpperBound: 80}),
 		kong.Writers(env.stdout, env.stderr),
 		kong.Exit(func(code int) { panic(exit(code)) }),
-		kong.Vars{"admin": triage.DefaultAdmin},
+		kong.Vars{"admin": triage.DefaultAdmin, "version": "triage " + buildVersion()},
+		kong.TypeMapper(reflect.TypeFor[time.Duration](), kong.MapperFunc(readDuration)),
 	)
+	if len(args) == 0 {
+		return env.overview(parser)
+	}
 	command, err := parser.Parse(args)
 	if err != nil {
-		return env.fail(usageError(parser, args, err))
+		return env.fail(usageError(err))
+	}
+	if err := emptyFlag(command); err != nil {
+		return env.fail(err)
 	}
 	return env.fail(command.Run(env))
+}
+
+// overview answers a bare "triage". It prints what --help prints, but nothing was done, so it is no success: a
+// script whose variable with the command is empty must not go on.
+func (env *environment) overview(parser *kong.Kong) int {
+	nothing, err := kong.Trace(parser, nil)
+	if err == nil {
+		err = nothing.PrintUsage(false)
+	}
+	if err != nil {
+		return env.fail(err)
+	}
+	return exitUsage
 }
 
 // fail reports an error as people read it, and returns the exit code that goes with it.
@@ -132,17 +156,6 @@ var exitCodes = map[triage.Kind]int{
 	triage.KindDenied:      exitUsage,
 	triage.KindUnavailable: exitFault,
 	triage.KindInternal:    exitFault,
-}
-
-// usageError words what is wrong with the command line; the hint names the command that was meant, if one was.
-func usageError(parser *kong.Kong, args []string, err error) error {
-	hint := "triage --help lists the commands"
-	for _, command := range parser.Model.Children {
-		if len(args) > 0 && args[0] == command.Name {
-			hint = "triage " + command.Name + " --help shows how it is called"
-		}
-	}
-	return &triage.Error{Kind: triage.KindInvalid, Message: err.Error(), Hint: cmp.Or(triage.HintOf(err), hint), Err: err}
 }
 
 // usagef is an error about the command line; hint says what to write instead.

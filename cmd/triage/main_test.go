@@ -1,12 +1,15 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
 	"os"
 	"regexp"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -14,6 +17,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/triage-lb/triage"
 	"github.com/triage-lb/triage/internal/api"
 	"github.com/triage-lb/triage/internal/simulate"
 )
@@ -163,4 +167,45 @@ func simulateServer(ts *testscript.TestScript, neg bool, args []string) {
 		server.Close()
 		running.Wait()
 	})
+}
+
+// TestAPanicIsNotSuccess: it was swallowed with the one that ends --help, and the exit code was 0.
+func TestAPanicIsNotSuccess(t *testing.T) {
+	broken := errors.New("a fault of our own")
+	var out bytes.Buffer
+	env := &environment{
+		ctx:       t.Context(),
+		getenv:    func(string) string { return "" },
+		stdin:     strings.NewReader(""),
+		stdout:    &out,
+		stderr:    &out,
+		addresses: func() []netip.Addr { panic(broken) },
+	}
+	defer func() {
+		if got := recover(); got != broken {
+			t.Errorf("recovered %v, want the fault itself", got)
+		}
+	}()
+	code := env.run([]string{"check", ":8000/"})
+	t.Errorf("a panic ended as exit %d: %s", code, &out)
+}
+
+// TestHelpIsSuccess: it ends inside the parser, by the panic that is expected.
+func TestHelpIsSuccess(t *testing.T) {
+	for _, args := range [][]string{{"--help"}, {"check", "--help"}} {
+		if r := runTriage(t, nil, args...); r.code != exitOK || !strings.Contains(r.stdout, "Usage: triage") {
+			t.Errorf("%q: exit %d, %s%s", args, r.code, r.stdout, r.stderr)
+		}
+	}
+}
+
+// TestUnknownFaultsAreFaults: an error without a kind was exit 0.
+func TestUnknownFaultsAreFaults(t *testing.T) {
+	var out bytes.Buffer
+	env := &environment{ctx: t.Context(), getenv: func(string) string { return "" }, stdout: &out, stderr: &out}
+	for _, err := range []error{errors.New("something"), &triage.Error{Message: "something"}} {
+		if code := env.fail(err); code != exitFault {
+			t.Errorf("%#v: exit %d", err, code)
+		}
+	}
 }

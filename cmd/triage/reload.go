@@ -15,7 +15,7 @@ type reloadJSON struct {
 
 // Run is called by kong.
 func (c *reloadCommand) Run(env *environment) error {
-	client, err := c.client(env)
+	client, err := c.editor(env)
 	if err != nil {
 		return err
 	}

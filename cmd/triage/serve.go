@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -42,6 +43,9 @@ func (c *serveCommand) Run(env *environment) error {
 	}
 	return b.serve(env.ctx, c.Watch)
 }
+
+// stopWithin is how long running requests may take to end when the balancer stops.
+const stopWithin = 30 * time.Second
 
 // balancer is the parts of triage serve, wired.
 type balancer struct {
@@ -89,6 +93,8 @@ func newBalancer(path string, getenv func(string) string, log *slog.Logger) (*ba
 		Suspect: b.engine.Kick,
 		Ready:   b.settled,
 		Log:     log,
+
+		ShutdownTimeout: stopWithin,
 	})
 	var err error
 	b.control, err = control.New(control.Config{
@@ -123,7 +129,7 @@ func (b *balancer) serve(ctx context.Context, watch bool) error {
 	front, stopFront := context.WithCancel(back)
 	defer stop()
 	defer context.AfterFunc(ctx, func() {
-		b.log.Info("stopping: no new connections, running requests finish")
+		b.log.Info("stopping: no new connections, running requests finish; a second signal ends it at once", "at_most", stopWithin)
 		b.draining.Store(true)
 		b.control.Stopping()
 		stopFront()
@@ -143,7 +149,11 @@ func (b *balancer) serve(ctx context.Context, watch bool) error {
 	part(b.proxy.Run, front)
 	parts.Go(func() error { b.announce(back); return nil })
 	err := parts.Wait()
-	b.log.Info("stopped")
+	select {
+	case <-b.control.Started():
+		b.log.Info("stopped")
+	default: // nothing had begun; the error says why
+	}
 	return err
 }
 
@@ -158,7 +168,12 @@ func (b *balancer) announce(ctx context.Context) {
 	case <-b.engine.Warm():
 		b.table.Settle() // or the first clients meet pools in which everybody is still initial
 		close(b.settled)
-		b.log.Info("serving", "version", buildVersion(), "config", b.path, "admin", b.control.Admin())
+		status := b.control.Status(ctx)
+		listen := make([]string, len(status.Listeners))
+		for i, l := range status.Listeners {
+			listen[i] = l.Listen
+		}
+		b.log.Info("serving", "version", buildVersion(), "listen", strings.Join(listen, ","), "config", status.Config, "admin", b.control.Admin())
 	case <-ctx.Done():
 	}
 }
@@ -194,9 +209,7 @@ func (b *balancer) reloads(watch bool) func(context.Context) error {
 			case <-hangups:
 			case <-changes:
 			}
-			if _, err := b.control.Reload(ctx); err != nil && ctx.Err() == nil {
-				b.log.Error("reload refused, the old config stays", "reason", err, "hint", triage.HintOf(err))
-			}
+			_, _ = b.control.Reload(ctx) // which logs what it refuses
 		}
 	}
 }

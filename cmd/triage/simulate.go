@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"net/netip"
 	"strings"
@@ -41,6 +42,9 @@ func (c *simulateCommand) Run(env *environment) error {
 		return err
 	}
 	fleet, err := simulate.ListenFleet(cfg)
+	if problem := (*triage.Error)(nil); errors.As(err, &problem) {
+		return err
+	}
 	if err != nil {
 		return &triage.Error{Kind: triage.KindInvalid, Message: err.Error(), Err: err}
 	}

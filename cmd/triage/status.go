@@ -13,7 +13,7 @@ import (
 // statusCommand shows a running balancer: the verdict of each group first, then who is in it and why.
 type statusCommand struct {
 	adminFlags
-	ExitCode bool             `help:"Exit with 1 if a target is unhealthy or a group fails open."`
+	ExitCode bool             `help:"Exit with 1 if a target is unhealthy, a group fails open, or clients are answered 503."`
 	Group    triage.GroupName `arg:"" optional:"" help:"Show only this group."`
 }
 
@@ -26,6 +26,9 @@ func (c *statusCommand) Run(env *environment) error {
 	status, err := client.Status(env.ctx, c.Group)
 	if err != nil {
 		return err
+	}
+	if err := c.otherFile(client, status); err != nil {
+		warn(env, []string{err.Error()})
 	}
 	if c.JSON {
 		err = printJSON(env.stdout, status)
@@ -51,10 +54,11 @@ type tally struct {
 	doubted                                        int
 	open                                           int  // could take requests, healthy or not
 	failingOpen                                    bool // and do, because none is healthy
+	routed                                         bool // clients reach the group
 }
 
 func tallyOf(g control.GroupStatus) tally {
-	n := tally{group: g.Name}
+	n := tally{group: g.Name, routed: g.Routed}
 	for _, t := range g.Targets {
 		if t.Reason == triage.DeregistrationInProgress {
 			continue // not the group's any more, only finishing what runs
@@ -88,14 +92,22 @@ func isSick(t control.TargetStatus) bool {
 	return t.State == triage.Unhealthy || t.State == triage.UnhealthyDraining || t.Address == ""
 }
 
-func (n tally) isBad() bool { return n.bad > 0 || n.failingOpen }
+// isBad reports whether somebody has to look: a target is sick, or every client is turned away.
+func (n tally) isBad() bool { return n.bad > 0 || n.failingOpen || n.isClosed() }
+
+// isClosed reports whether clients come, and there is no target that could ever take a request.
+func (n tally) isClosed() bool { return n.routed && n.draining == n.total }
 
 // verdict is the group in one sentence.
 func (n tally) verdict() string {
 	var s string
 	switch {
+	case n.total == 0 && n.isClosed():
+		s = "no targets: requests are answered 503"
 	case n.total == 0:
 		s = "no targets"
+	case n.isClosed():
+		s = "all targets drain: requests are answered 503"
 	case n.failingOpen:
 		s = fmt.Sprintf("FAILING OPEN: no target is healthy, requests go to %d of %d", n.open, n.total)
 	case n.unused == n.total:
@@ -106,8 +118,6 @@ func (n tally) verdict() string {
 		s = fmt.Sprintf("%d of %s unhealthy", n.bad, count(n.total, "target"))
 	case n.initial > 0:
 		s = fmt.Sprintf("%d of %s not checked yet", n.initial, count(n.total, "target"))
-	case n.draining == n.total:
-		s = "all targets drain"
 	default:
 		s = fmt.Sprintf("%d of %s healthy", n.healthy, count(n.total, "target"))
 	}
@@ -161,13 +171,21 @@ func (r statusReport) print(s control.Status) {
 	}
 	r.printf("\n")
 	for _, l := range s.Listeners {
-		r.label("listener", fmt.Sprintf("%s  %s %s → %s", l.Name, l.Protocol, l.Listen, l.Forward))
+		r.fact("listener", fmt.Sprintf("%s  %s %s → %s", l.Name, l.Protocol, l.Listen, l.Forward))
 	}
-	r.label("balancer", fmt.Sprintf("triage %s, up %s, config %s", s.Version, span(r.now.Sub(s.Since)), s.Config))
+	r.fact("balancer", fmt.Sprintf("triage %s, up %s, config %s", s.Version, span(r.now.Sub(s.Since)), s.Config))
 	for _, g := range s.Groups {
 		r.printf("\n%s %s\n", r.bold(string(g.Name)), r.dim(wrap(r.safe(check(g.HealthCheck)), lineWidth-len(g.Name)-1, "  ")))
-		r.targets(g.Targets)
+		r.targets(g)
 	}
+}
+
+// fact prints a label and one line, over several lines if it is too long for one.
+func (r statusReport) fact(label, text string) {
+	if utf8.RuneCountInString(text) > lineWidth-labelWidth {
+		text = wrap(text, lineWidth-labelWidth, "")
+	}
+	r.label(label, text)
 }
 
 // check is the settings of a health check in one sentence.
@@ -186,7 +204,8 @@ func check(h control.HealthCheckView) string {
 }
 
 // targets prints one row for each target, and under it what is to be said about it.
-func (r statusReport) targets(targets []control.TargetStatus) {
+func (r statusReport) targets(g control.GroupStatus) {
+	targets := g.Targets
 	stateWidth, nameWidth, lastWidth := len("STATE")-2, len("TARGET"), len("LAST CHECK")
 	for _, t := range targets {
 		stateWidth = max(stateWidth, len(t.State.String()))
@@ -205,7 +224,7 @@ func (r statusReport) targets(targets []control.TargetStatus) {
 			r.printf("\n%*s", 2+stateWidth+2+2+nameWidth, "")
 		}
 		r.printf("%s\n", strings.TrimRight(fmt.Sprintf("  %-*s  %s", lastWidth, r.lastCheck(t.LastCheck), r.since(t)), " "))
-		for _, line := range notes(t) {
+		for _, line := range notes(g, t) {
 			r.printf("    %s\n", wrap(r.safe(line), lineWidth-4, "    "))
 		}
 		if d := t.Diagnosis; d != nil && d.Fix != "" && isSick(t) && !told[d.Code] {
@@ -283,14 +302,22 @@ func span(d time.Duration) string {
 	return fmt.Sprintf("%d days", int(d.Hours()/24))
 }
 
-// notes is what is to be said about a target: why it is not in rotation.
-func notes(t control.TargetStatus) []string {
+// notes is what is to be said about a target: why it is not in rotation, or how near it is to a change.
+func notes(g control.GroupStatus, t control.TargetStatus) []string {
 	var lines []string
 	switch {
 	case isSick(t):
 		lines = append(lines, cause(t))
+		if t.Streak > 0 {
+			lines = append(lines, fmt.Sprintf("the last check passed: %d of %d that bring it back", t.Streak, g.HealthCheck.HealthyThreshold))
+		}
 	case t.State == triage.Draining:
 		lines = append(lines, fmt.Sprintf("%s; %s still running", t.Description, count(int(t.InFlight), "request")))
+		if t.Reason == triage.AdministrativelyDraining {
+			lines = append(lines, fmt.Sprintf("back with: triage target undrain %s %s", g.Name, t.Target))
+		}
+	case t.Streak > 0:
+		lines = append(lines, fmt.Sprintf("the last check failed: %d of %d that take it out", t.Streak, g.HealthCheck.UnhealthyThreshold))
 	}
 	if !t.Trusted {
 		lines = append(lines, "? not trustworthy: the last checks ended by our own fault, so the state is old news")

@@ -36,26 +36,30 @@ func TestStatusReport(t *testing.T) {
 	silent := target("127.0.1.14:8000", triage.Unhealthy, check(triage.ConnectTimeout, 0, 2000))
 	silent.Description, silent.Trusted = "Request timed out", false
 	drained := target("127.0.1.15:8000", triage.Draining, check(triage.Matched, 200, 0.4))
-	drained.Description, drained.InFlight = "Target was drained by a person", 1
+	drained.Reason, drained.Description, drained.InFlight = triage.AdministrativelyDraining, "Drained by hand", 1
 	removed := target("127.0.1.16:8000", triage.Draining, nil)
 	removed.Reason, removed.Description = triage.DeregistrationInProgress, "Target deregistration is in progress"
 	nameless := target("app.internal:8000", triage.Unhealthy, nil)
 	nameless.Address, nameless.Since = "", nil
 	fresh := target("app.internal.example.org:8000", triage.Initial, nil)
 	fresh.Address, fresh.Since = "[2001:db8::1]:8000", nil
+	nearlyOut := target("127.0.1.19:8000", triage.Healthy, check(triage.CodeMismatch, 500, 2))
+	nearlyOut.Streak = 1
+	nearlyBack := target("127.0.1.20:8000", triage.Unhealthy, check(triage.Matched, 200, 2))
+	nearlyBack.Description, nearlyBack.Streak = "Health checks failed with these codes: [500]", 2
 	evil := target("127.0.1.18:8000", triage.Unhealthy, check(triage.NotHTTP, 0, 1))
 	evil.Description, evil.LastCheck.Detail = "Health checks failed", "\x1b[2Jboo"
 
 	var out strings.Builder
 	statusReport{terminal: &terminal{w: &out}, now: now}.print(control.Status{
-		Version: "1.2.3", Config: "triage.yaml", Since: now.Add(-50 * time.Hour), Draining: true,
+		Version: "1.2.3", Config: "/srv/www/mysite.com/production/config/triage.yaml", Since: now.Add(-50 * time.Hour), Draining: true,
 		Listeners: []control.ListenerStatus{{Name: "web", Listen: ":8080", Protocol: triage.HTTP, Forward: "app"}},
 		Groups: []control.GroupStatus{
 			{
 				Name: "app",
 				HealthCheck: control.HealthCheckView{Protocol: triage.HTTP, Port: "9000", Path: "/health_check", SuccessCodes: "200", Host: "mysite.com",
 					Interval: "5s", Timeout: "2s", HealthyThreshold: 3, UnhealthyThreshold: 2},
-				Targets: []control.TargetStatus{target("127.0.1.11:8000", triage.Healthy, check(triage.Matched, 200, 12)), sick, alsoSick, silent, drained, nameless, fresh, evil, removed},
+				Targets: []control.TargetStatus{target("127.0.1.11:8000", triage.Healthy, check(triage.Matched, 200, 12)), sick, alsoSick, silent, drained, nameless, fresh, evil, nearlyOut, nearlyBack, removed},
 			},
 			{
 				Name: "api", FailingOpen: true,
@@ -98,20 +102,23 @@ func TestVerdicts(t *testing.T) {
 		open    bool
 		targets []control.TargetStatus
 	}{
-		{"g: no targets", false, false, nil},
+		{"g: no targets: requests are answered 503", true, false, nil},
 		{"g: 2 of 2 targets healthy", false, false, of(triage.Healthy, triage.Healthy)},
 		{"g: 1 of 1 target healthy", false, false, of(triage.Healthy)},
 		{"g: 1 of 2 targets not checked yet", false, false, of(triage.Healthy, triage.Initial)},
 		{"g: 1 of 3 targets unhealthy, 1 draining", true, false, of(triage.Healthy, triage.Unhealthy, triage.Draining)},
 		{"g: all 2 targets unhealthy: requests are answered 503", true, false, of(triage.Unhealthy, triage.UnhealthyDraining)},
 		{"g: FAILING OPEN: no target is healthy, requests go to 2 of 3, 1 draining", true, true, of(triage.Unhealthy, triage.Draining, triage.Initial)},
-		{"g: all targets drain", false, true, of(triage.Draining, triage.Draining)},
+		{"g: all targets drain: requests are answered 503", true, true, of(triage.Draining, triage.Draining)},
 		{"g: unused: no listener leads to it", false, false, of(triage.Unused)},
 	} {
-		n := tallyOf(control.GroupStatus{Name: "g", FailingOpen: tt.open, Targets: tt.targets})
+		n := tallyOf(control.GroupStatus{Name: "g", Routed: true, FailingOpen: tt.open, Targets: tt.targets})
 		if n.verdict() != tt.verdict || n.isBad() != tt.bad {
 			t.Errorf("%q, bad %t; want %q, bad %t", n.verdict(), n.isBad(), tt.verdict, tt.bad)
 		}
+	}
+	if n := tallyOf(control.GroupStatus{Name: "g"}); n.verdict() != "g: no targets" || n.isBad() {
+		t.Errorf("a group that no client reaches: %q, bad %t", n.verdict(), n.isBad())
 	}
 }
 

@@ -40,11 +40,17 @@ func (t *terminal) label(name, text string) {
 
 const labelWidth = 11
 
-// hanging prints a label and its text as it is; further lines of the text stand under the first.
+// hanging prints a label and its text; further lines of the text stand under the first. What is too long is
+// broken at spaces, but a line that is indented is a command to copy, and stays whole.
 func (t *terminal) hanging(label, text string) {
+	indent := strings.Repeat(" ", utf8.RuneCountInString(label))
 	for line := range strings.SplitSeq(text, "\n") {
-		t.printf("%s%s\n", t.dim(label), t.safe(line))
-		label = strings.Repeat(" ", len(label))
+		line = t.safe(line)
+		if len(indent)+utf8.RuneCountInString(line) > lineWidth && !strings.HasPrefix(line, " ") {
+			line = hang(line, len(indent))
+		}
+		t.printf("%s%s\n", t.dim(label), line)
+		label = indent
 	}
 }
 

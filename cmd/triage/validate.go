@@ -41,6 +41,8 @@ func (c *validateCommand) Run(env *environment) error {
 	verdict := validateJSON{Schema: "triage.validate/1", File: path, Valid: err == nil, Problems: []problemJSON{}}
 	if faults, ok := errors.AsType[control.Faults](err); ok {
 		verdict.add(faults)
+	} else if err != nil && !c.JSON {
+		return err // nothing was read
 	} else if err != nil {
 		verdict.Problems = append(verdict.Problems, problemJSON{File: path, Message: err.Error(), Hint: triage.HintOf(err)})
 	} else {
@@ -79,10 +81,7 @@ func (v *validateJSON) print(env *environment, file *control.File) {
 	}
 	term := newTerminal(env, env.stderr)
 	for _, p := range v.Problems {
-		where := ""
-		if p.Line > 0 {
-			where = fmt.Sprintf("%s:%d: ", p.File, p.Line)
-		}
+		where := fmt.Sprintf("%s:%d: ", p.File, p.Line)
 		if p.Warning {
 			where += term.amber("warning: ")
 		}

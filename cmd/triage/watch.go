@@ -64,7 +64,10 @@ func tellSettled(w *fsnotify.Watcher, path string, known []byte, told chan<- str
 		case <-w.Events:
 			look = cmp.Or(look, time.After(settle))
 			continue
-		case <-w.Errors: // events were lost
+		case _, ok := <-w.Errors: // events were lost
+			if !ok {
+				return
+			}
 			look = cmp.Or(look, time.After(settle))
 			continue
 		case <-look:

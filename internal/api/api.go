@@ -127,6 +127,8 @@ func only(status control.Status, name triage.GroupName) (control.Status, error) 
 		e := &triage.Error{Kind: triage.KindNotFound, Message: fmt.Sprintf("there is no group %q", name)}
 		if near := triage.Nearest(string(name), names); near != "" {
 			e.Hint = fmt.Sprintf("did you mean %s?", near)
+		} else {
+			e.Hint = "triage status lists the groups"
 		}
 		return control.Status{}, e
 	}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"mime"
 	"net"
 	"net/http"
@@ -41,8 +42,11 @@ type Client struct {
 // only when it is asked something, and keeps no connection.
 func NewClient(address string) (*Client, error) {
 	if err := triage.CheckAdmin(address); err != nil {
-		return nil, &triage.Error{Kind: triage.KindInvalid, Message: err.Error(), Err: err,
-			Hint: "to reach the balancer of another machine, forward its port: ssh -L 7380:127.0.0.1:7380 HOST"}
+		e := &triage.Error{Kind: triage.KindInvalid, Message: err.Error(), Err: err}
+		if _, _, err := triage.SplitHostPort(address); err == nil {
+			e.Hint = "to reach the balancer of another machine, forward its port:\n  ssh -L 7380:127.0.0.1:7380 HOST"
+		}
+		return nil, e
 	}
 	network, to, base := "tcp", address, "http://"+address
 	if path, ok := strings.CutPrefix(address, "unix:"); ok {
@@ -91,17 +95,17 @@ func (c *Client) Reload(ctx context.Context) (control.ReloadResult, error) {
 
 // SetHealthCheck edits how a group is checked.
 func (c *Client) SetHealthCheck(ctx context.Context, group triage.GroupName, edit control.HealthCheckEdit) (control.EditResult, error) {
-	return call[control.EditResult](ctx, c, http.MethodPatch, at(pathHealthCheck, group, ""), edit)
+	return c.edit(ctx, http.MethodPatch, pathHealthCheck, group, "", edit)
 }
 
 // AddTarget adds a target to a group. Its Drain is not looked at.
 func (c *Client) AddTarget(ctx context.Context, group triage.GroupName, target triage.Target) (control.EditResult, error) {
-	return call[control.EditResult](ctx, c, http.MethodPost, at(pathTargets, group, ""), newTarget{target.ID, target.Weight})
+	return c.edit(ctx, http.MethodPost, pathTargets, group, "", newTarget{target.ID, target.Weight})
 }
 
 // RemoveTarget removes a target from a group.
 func (c *Client) RemoveTarget(ctx context.Context, group triage.GroupName, target triage.TargetID) (control.EditResult, error) {
-	return call[control.EditResult](ctx, c, http.MethodDelete, at(pathTarget, group, target), nothing{})
+	return c.edit(ctx, http.MethodDelete, pathTarget, group, target, nothing{})
 }
 
 // Drain takes a target out of rotation, or lets it back in.
@@ -110,7 +114,22 @@ func (c *Client) Drain(ctx context.Context, group triage.GroupName, target triag
 	if drain {
 		path = pathDrain
 	}
-	return call[control.EditResult](ctx, c, http.MethodPost, at(path, group, target), nothing{})
+	return c.edit(ctx, http.MethodPost, path, group, target, nothing{})
+}
+
+// edit sends an edit of a group or, where the path names one, of a target. An empty name would be another path.
+func (c *Client) edit(ctx context.Context, method, path string, group triage.GroupName, target triage.TargetID, in any) (control.EditResult, error) {
+	empty := ""
+	switch {
+	case group == "":
+		empty = "the group's name is empty"
+	case target == "" && strings.Contains(path, "{target}"):
+		empty = "the target's address is empty"
+	}
+	if empty != "" {
+		return control.EditResult{}, &triage.Error{Kind: triage.KindInvalid, Message: empty, Hint: "triage status lists groups and targets"}
+	}
+	return call[control.EditResult](ctx, c, method, at(path, group, target), in)
 }
 
 // at fills in a path's group and target.
@@ -160,7 +179,10 @@ func (c *Client) stranger(status int, media string, err error) error {
 		Hint:    whereHint}
 }
 
-const whereHint = "is triage serve running? --admin, TRIAGE_ADMIN or -c FILE say where"
+const (
+	whereHint = "is triage serve running? --admin, TRIAGE_ADMIN or -c FILE say where"
+	movedHint = "if admin.listen was just edited: --admin OLD, where it still answers"
+)
 
 // exchange sends a request and returns the status, head and body of its answer, whatever they say.
 func (c *Client) exchange(ctx context.Context, method, path string, in any) (int, http.Header, []byte, error) {
@@ -205,9 +227,17 @@ func (c *Client) unanswered(ctx context.Context, deadline time.Duration, err err
 			Message: fmt.Sprintf("the balancer at %s did not answer within %s", c.address, deadline),
 			Hint:    "what was asked may have been done all the same: triage status tells"}
 	}
-	message := fmt.Sprintf("no balancer answers at %s", c.address)
-	if cause := rootCause(err); cause != syscall.ECONNREFUSED && cause != syscall.ENOENT {
-		message += ": " + cause.Error()
+	e := &triage.Error{Kind: triage.KindUnavailable, Hint: whereHint + "\n" + movedHint, Err: err}
+	cause := rootCause(err).Error()
+	switch {
+	case errors.Is(err, syscall.ECONNREFUSED):
+		cause = "the connection is refused"
+	case errors.Is(err, syscall.ENOENT):
+		cause = "there is no such socket"
+	case errors.Is(err, fs.ErrPermission):
+		cause = "you may not use this socket"
+		e.Hint = "run it as the socket's owner or as root"
 	}
-	return &triage.Error{Kind: triage.KindUnavailable, Message: message, Hint: whereHint, Err: err}
+	e.Message = fmt.Sprintf("no balancer answers at %s: %s", c.address, cause)
+	return e
 }

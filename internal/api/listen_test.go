@@ -9,10 +9,12 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/triage-lb/triage"
+	"github.com/triage-lb/triage/internal/control"
 )
 
 // wantError fails the test unless err is of the kind and its message and hint hold the texts.
@@ -92,7 +94,7 @@ func TestUnixSocket(t *testing.T) {
 		t.Errorf("the socket's file is still there: %v", err)
 	}
 	_, err = client(t, address).Status(t.Context(), "")
-	wantError(t, err, triage.KindUnavailable, "no balancer answers at "+address, "is triage serve running?")
+	wantError(t, err, triage.KindUnavailable, "no balancer answers at "+address+": there is no such socket", "--admin OLD, where it still answers")
 }
 
 // TestStopFinishesRequests stops the server while an edit runs: its answer still comes.
@@ -131,7 +133,19 @@ func TestClientErrors(t *testing.T) {
 	t.Run("nobody listens", func(t *testing.T) {
 		address := freeAddress(t)
 		_, err := client(t, address).Status(t.Context(), "")
-		wantError(t, err, triage.KindUnavailable, "no balancer answers at "+address, "is triage serve running? --admin, TRIAGE_ADMIN or -c FILE say where")
+		wantError(t, err, triage.KindUnavailable, "no balancer answers at "+address+": the connection is refused", "is triage serve running? --admin, TRIAGE_ADMIN or -c FILE say where")
+	})
+	t.Run("another user's socket", func(t *testing.T) {
+		c := client(t, "unix:/run/triage/admin.sock")
+		err := c.unanswered(t.Context(), time.Second, &net.OpError{Op: "dial", Err: os.NewSyscallError("connect", syscall.EACCES)})
+		wantError(t, err, triage.KindUnavailable, "no balancer answers at unix:/run/triage/admin.sock: you may not use this socket", "run it as the socket's owner or as root")
+	})
+	t.Run("empty names", func(t *testing.T) {
+		c := client(t, freeAddress(t)) // asked, nobody would answer
+		_, err := c.SetHealthCheck(t.Context(), "", control.HealthCheckEdit{})
+		wantError(t, err, triage.KindInvalid, "the group's name is empty", "triage status")
+		_, err = c.Drain(t.Context(), "app", "", true)
+		wantError(t, err, triage.KindInvalid, "the target's address is empty", "triage status")
 	})
 	t.Run("something else listens", func(t *testing.T) {
 		other := httptest.NewServer(http.NotFoundHandler())
@@ -163,5 +177,7 @@ func TestClientErrors(t *testing.T) {
 	t.Run("bad address", func(t *testing.T) {
 		_, err := NewClient("10.0.0.5:7380")
 		wantError(t, err, triage.KindInvalid, "not a loopback address", "ssh -L")
+		_, err = NewClient("localhost")
+		wantError(t, err, triage.KindInvalid, "has no port: write localhost:7380", "")
 	})
 }

@@ -125,8 +125,11 @@ func explainRefusal(registry huma.Registry) huma.Transformer {
 			switch e.Message {
 			case validation.MsgUnexpectedProperty:
 				said = append(said, fmt.Sprintf("unknown field %q", where))
-				if known := fieldsOf(registry, ctx.Operation()); len(known) > 0 && p.Hint == "" {
-					p.Hint = fmt.Sprintf("did you mean %s?", triage.Nearest(where, known))
+				known := fieldsOf(registry, ctx.Operation())
+				if near := triage.Nearest(where, known); near != "" && p.Hint == "" {
+					p.Hint = fmt.Sprintf("did you mean %s?", near)
+				} else if len(known) > 0 && p.Hint == "" {
+					p.Hint = "the fields are " + strings.Join(known, ", ")
 				}
 			default:
 				said = append(said, where+": "+e.Message)

@@ -68,15 +68,25 @@ func New(table *balance.Table, group triage.GroupName, method string) *Request {
 // Start asks for the first action.
 func (r *Request) Start() Action {
 	act, pool := r.sendToAnother()
-	switch {
-	case act.Do == Send:
-		return act
-	case pool == nil:
-		return fail(NoGroup)
-	case len(pool.Roster().Members) == 0:
-		return fail(NoTarget)
+	if act.Do != Send {
+		return fail(whyNobody(pool))
 	}
-	return fail(NoneHealthy)
+	return act
+}
+
+// whyNobody is why a pool names no target. The pool is nil if there is no such group.
+func whyNobody(pool *balance.Pool) Reason {
+	if pool == nil {
+		return NoGroup
+	}
+	members := pool.Roster().Members
+	switch {
+	case len(members) == 0:
+		return NoTarget
+	case !slices.ContainsFunc(members, func(m triage.Member) bool { return m.Person != triage.PersonDrained }):
+		return AllDrain
+	}
+	return NoneHealthy
 }
 
 // Failed says that the newest try ended without an answer, and asks what to do instead.

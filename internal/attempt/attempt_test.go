@@ -114,12 +114,26 @@ func TestNobodyToAsk(t *testing.T) {
 		t.Errorf("no group: %+v", act)
 	}
 	g := triage.DefaultGroup()
-	g.Name, g.NoneHealthy = "app", triage.Answer503
+	g.Name = "app"
 	addr := netip.MustParseAddrPort("127.0.0.1:80")
-	sick := balance.New()
-	sick.Publish([]triage.Roster{{Group: g, Routed: true, Members: []triage.Member{{Key: triage.Key{Group: "app", Target: "127.0.0.1:80", Address: addr}, Weight: 1}}}})
-	if act := attempt.New(sick, "app", "GET").Start(); act.Status != 503 || act.Reason != attempt.NoneHealthy {
-		t.Errorf("nobody healthy: %+v", act)
+	member := func(p triage.Person) triage.Member {
+		return triage.Member{Key: triage.Key{Group: "app", Target: "127.0.0.1:80", Address: addr}, Weight: 1, Person: p}
+	}
+	for _, tt := range []struct {
+		policy  triage.NoneHealthy
+		members []triage.Member
+		want    attempt.Reason
+	}{
+		{triage.Answer503, []triage.Member{member(triage.PersonSilent)}, attempt.NoneHealthy},
+		{triage.FailOpen, []triage.Member{member(triage.PersonDrained)}, attempt.AllDrain},
+		{triage.FailOpen, nil, attempt.NoTarget},
+	} {
+		g.NoneHealthy = tt.policy
+		table := balance.New()
+		table.Publish([]triage.Roster{{Group: g, Routed: true, Members: tt.members}})
+		if act := attempt.New(table, "app", "GET").Start(); act.Status != 503 || act.Reason != tt.want {
+			t.Errorf("want %s: %+v", tt.want, act)
+		}
 	}
 }
 

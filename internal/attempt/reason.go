@@ -15,6 +15,7 @@ const (
 
 	NoGroup
 	NoTarget
+	AllDrain
 	NoneHealthy
 
 	BadRequest
@@ -47,6 +48,7 @@ var reasons = [numReasons]ReasonInfo{
 
 	NoGroup:     {"no-group", 503, false, "there is no group to forward to"},
 	NoTarget:    {"no-target", 503, false, "no target is registered"},
+	AllDrain:    {"all-drain", 503, false, "every target drains"},
 	NoneHealthy: {"none-healthy", 503, false, "no target is healthy"},
 
 	BadRequest:  {"bad-request", 400, false, "the request is not valid"},

@@ -236,9 +236,14 @@ func listen(address string) (*net.TCPListener, error) {
 		return nil, err
 	}
 	l, err := net.ListenTCP("tcp", to)
-	if err == nil {
-		return l, nil
+	if err != nil {
+		return nil, explainBind(address, to, err)
 	}
+	return l, nil
+}
+
+// explainBind adds what to do to the errors that people meet.
+func explainBind(address string, to *net.TCPAddr, err error) error {
 	cause := err
 	if op, ok := errors.AsType[*net.OpError](err); ok {
 		cause = op.Err // without the address, which is said before it
@@ -254,11 +259,13 @@ func listen(address string) (*net.TCPListener, error) {
 		problem.Hint = fmt.Sprintf("stop the process that has port %d (ss -ltnp shows it), or choose another port", to.Port)
 	case errors.Is(err, syscall.EADDRNOTAVAIL):
 		problem.Hint = fmt.Sprintf("this machine does not have that address; :%d listens on all that it has", to.Port)
-	case errors.Is(err, syscall.EACCES):
+	case errors.Is(err, syscall.EACCES), errors.Is(err, syscall.EPERM):
 		problem.Kind = triage.KindDenied
-		problem.Hint = "ports below 1024 need more rights: choose a higher one, and give it as the health check's port"
+		problem.Message = fmt.Sprintf("listen %s: no permission for port %d", address, to.Port)
+		problem.Hint = "allow it with\n    sudo setcap cap_net_bind_service=+ep $(command -v triage)\n" +
+			"or choose a port above 1023, and give it as the health check's port"
 	}
-	return nil, problem
+	return problem
 }
 
 func parseAddress(address string) (*net.TCPAddr, error) {

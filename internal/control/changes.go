@@ -40,7 +40,7 @@ func changesBetween(old, news triage.Config) []string {
 		say("allow_targets changed")
 	}
 	if len(said) == 0 {
-		say("nothing that matters")
+		say("comments or layout only")
 	}
 	return said
 }
@@ -65,9 +65,19 @@ func groupChanges(old, news triage.Group, say func(format string, args ...any)) 
 	if old.HealthCheck != news.HealthCheck {
 		say("group %s: health check changed", news.Name)
 	}
-	old.Targets, news.Targets = nil, nil
-	old.HealthCheck, news.HealthCheck = triage.HealthCheck{}, triage.HealthCheck{}
-	if !sameConfig(triage.Config{Groups: []triage.Group{old}}, triage.Config{Groups: []triage.Group{news}}) {
-		say("group %s: other settings changed", news.Name)
+	for _, s := range []struct {
+		key       string
+		was, will any
+	}{
+		{"protocol", old.Protocol, news.Protocol},
+		{"none_healthy", old.NoneHealthy, news.NoneHealthy},
+		{"deregistration_delay", durationText(old.DeregistrationDelay), durationText(news.DeregistrationDelay)},
+		{"connect_timeout", durationText(old.ConnectTimeout), durationText(news.ConnectTimeout)},
+		{"response_timeout", durationText(old.ResponseTimeout), durationText(news.ResponseTimeout)},
+		{"idle_timeout", durationText(old.IdleTimeout), durationText(news.IdleTimeout)},
+	} {
+		if s.was != s.will {
+			say("group %s: %s %s, was %s", news.Name, s.key, s.will, s.was)
+		}
 	}
 }

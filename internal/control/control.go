@@ -20,6 +20,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -62,7 +63,7 @@ type Resolver interface {
 
 // Config is what a [Control] is made of. Path, Getenv and the four parts must be there.
 type Config struct {
-	Path    string                                   // of the config file
+	Path    string                                   // of the config file; what is told of it is absolute
 	Getenv  func(string) string                      // looks up ${NAME} of the file
 	Version string                                   // of the program, for Status
 	Log     *slog.Logger                             // nil: nothing is logged
@@ -104,6 +105,11 @@ func New(cfg Config) (*Control, error) {
 	if cfg.Explain == nil {
 		cfg.Explain = func(*triage.Exchange) *triage.Diagnosis { return nil }
 	}
+	path, err := filepath.Abs(cfg.Path) // whoever reads it may be in another folder
+	if err != nil {
+		return nil, &triage.Error{Kind: triage.KindUnavailable, Message: fmt.Sprintf("find %s: %s", cfg.Path, err), Err: err}
+	}
+	cfg.Path = path
 	file, err := Load(cfg.Path, cfg.Getenv)
 	if err != nil {
 		return nil, err
@@ -174,7 +180,26 @@ func (c *Control) Resolved() {
 // Reload reads the config file again and puts it in place. The error says what is wrong with the file, or
 // that a listener cannot be bound, or that the admin address changed; then everything stays as it was.
 func (c *Control) Reload(ctx context.Context) (ReloadResult, error) {
-	return call(ctx, c, c.reload)
+	return call(ctx, c, func() (ReloadResult, error) {
+		result, err := c.reload()
+		if err != nil {
+			err = c.refused(err)
+		}
+		return result, err
+	})
+}
+
+// refused logs why a file was not taken over, and adds to the error what is in effect instead.
+func (c *Control) refused(err error) error {
+	const stays = "the running config stays as it was"
+	attrs := []any{"file", c.cfg.Path, "reason", err}
+	hint := triage.HintOf(err)
+	if hint != "" {
+		attrs = append(attrs, "hint", hint)
+		hint += "\n"
+	}
+	c.cfg.Log.Error("reload refused: "+stays, attrs...)
+	return &triage.Error{Kind: triage.KindOf(err), Message: err.Error(), Hint: hint + stays, Err: err}
 }
 
 // SetHealthCheck changes settings of a group's health check, in the file and in the running balancer.
@@ -186,7 +211,8 @@ func (c *Control) SetHealthCheck(ctx context.Context, group triage.GroupName, ed
 	return c.edit(ctx, func(f *File) (change, error) { return f.setHealthCheck(group, edit) })
 }
 
-// AddTarget adds a target to a group. The same target with the same settings may be added again.
+// AddTarget adds a target to a group. The same target with the same settings may be added again. A name that
+// does not resolve yet is a warning.
 func (c *Control) AddTarget(ctx context.Context, group triage.GroupName, target triage.Target) (EditResult, error) {
 	return c.edit(ctx, func(f *File) (change, error) { return f.addTarget(group, target) })
 }
@@ -240,7 +266,7 @@ func (c *Control) reload() (ReloadResult, error) {
 			Hint:    "restart triage, or change it back",
 		}
 	}
-	if bytes.Equal(file.src, c.file.src) && sameConfig(file.Config, c.file.Config) {
+	if bytes.Equal(file.whole(), c.file.whole()) && sameConfig(file.Config, c.file.Config) {
 		return result, nil
 	}
 	changes := changesBetween(c.file.Config, file.Config)
@@ -284,9 +310,21 @@ func (c *Control) edit(ctx context.Context, plan func(*File) (change, error)) (E
 			Changed:  true,
 			File:     old.Path,
 			Diff:     diff(old.Path, old.whole(), edited.whole()),
-			Warnings: edited.warningsSince(old),
+			Warnings: append(edited.warningsSince(old), c.unresolved(planned.added)...),
 		}, nil
 	})
+}
+
+// unresolved warns of a target whose name has no address. "" is no target.
+func (c *Control) unresolved(id triage.TargetID) []string {
+	for _, r := range c.rosters {
+		for _, m := range r.Members {
+			if m.Key.Target == id && m.Unresolved != "" {
+				return []string{m.Unresolved + ": it takes no requests until the name resolves"}
+			}
+		}
+	}
+	return nil
 }
 
 // bind puts a file in place whose listeners may be new. If they cannot be bound nothing has changed.

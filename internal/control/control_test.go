@@ -241,6 +241,39 @@ func TestNeverHalfAStart(t *testing.T) {
 	}
 }
 
+// TestMarkIsNoEndlessConflict: an editor saved the file with a byte order mark. After a reload it is not "changed on
+// disk" any more.
+func TestMarkIsNoEndlessConflict(t *testing.T) {
+	r := start(t, app)
+	write(t, r.path, "\ufeff"+app)
+	if _, err := r.Drain(t.Context(), "app", "127.0.0.1:8001", true); triage.KindOf(err) != triage.KindConflict {
+		t.Errorf("before a reload: %v", err)
+	}
+	if _, err := r.Reload(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Drain(t.Context(), "app", "127.0.0.1:8001", true); err != nil {
+		t.Errorf("after a reload: %v (%s)", err, triage.HintOf(err))
+	}
+}
+
+// TestListenerMovesBetweenGroups: until the listener has moved, requests ask for the old group, so it must still
+// be in the table.
+func TestListenerMovesBetweenGroups(t *testing.T) {
+	old := []triage.Roster{{Group: triage.Group{Name: "old"}, Routed: true}, {Group: triage.Group{Name: "both"}, Routed: true}}
+	now := []triage.Roster{{Group: triage.Group{Name: "both"}}, {Group: triage.Group{Name: "new"}, Routed: true}}
+	names := map[triage.GroupName]bool{}
+	for _, r := range together(old, now) {
+		names[r.Name] = r.Routed
+	}
+	if len(names) != 3 || !names["old"] || !names["both"] || !names["new"] {
+		t.Errorf("reached in between: %v", names)
+	}
+	if now[0].Routed {
+		t.Error("the new rosters were written to")
+	}
+}
+
 func TestReload(t *testing.T) {
 	r := start(t, app)
 	r.heard()
@@ -431,7 +464,7 @@ func TestStatus(t *testing.T) {
 		ap, _ := id.AddrPort()
 		return triage.Key{Group: "app", Target: id, Address: ap}
 	}
-	sick := triage.Health{State: triage.Unhealthy, Outcome: triage.CodeMismatch, Status: 301, Since: now}
+	sick := triage.Health{State: triage.Unhealthy, Outcome: triage.CodeMismatch, Status: 301, Streak: 1, Since: now}
 	x := &triage.Exchange{Key: key("127.0.0.1:8001"), Started: now, Took: 1500 * time.Microsecond, Status: 301, Outcome: triage.CodeMismatch}
 	r.mu.Lock()
 	r.checks = []triage.CheckStatus{{Key: key("127.0.0.1:8001"), Health: sick, Last: x, Doubted: true}}
@@ -454,7 +487,7 @@ func TestStatus(t *testing.T) {
 		t.Errorf("got %+v", g.HealthCheck)
 	}
 	if got, want := jsonOf(t, g.Targets[0]), `{"target":"127.0.0.1:8001","address":"127.0.0.1:8001","weight":1,"state":"unhealthy","reason":"Target.ResponseCodeMismatch",`+
-		`"description":"Health checks failed with these codes: [301]","since":"2026-01-02T03:04:05Z","trusted":false,"in_flight":0,"requests":7,`+
+		`"description":"Health checks failed with these codes: [301]","since":"2026-01-02T03:04:05Z","streak":1,"trusted":false,"in_flight":0,"requests":7,`+
 		`"last_check":{"at":"2026-01-02T03:04:05Z","took_ms":1.5,"outcome":"code-mismatch","status":301},`+
 		`"diagnosis":{"code":"test","title":"","cause":"the server says 301","proof":"","fix":"","evidence":null,"certainty":"","candidates":null,"asked":null}}`; got != want {
 		t.Errorf("got  %s\nwant %s", got, want)

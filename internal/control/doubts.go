@@ -2,6 +2,7 @@ package control
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/triage-lb/triage"
 )
@@ -22,7 +23,9 @@ func (f *File) doubts() []fault {
 		case !routed[g.Name]:
 			warn(at, "name it in a listener's default: {forward: …}", "no listener forwards to group %q: its targets are unused", g.Name)
 		case len(g.Targets) == 0:
-			warn(at+".targets", "", "group %q has no targets: every request to it is answered 503", g.Name)
+			warn(at+".targets", fmt.Sprintf("triage target add %s HOST:PORT", g.Name), "group %q has no targets: every request to it is answered 503", g.Name)
+		case !slices.ContainsFunc(g.Targets, func(t triage.Target) bool { return !t.Drain }):
+			warn(at+".targets", fmt.Sprintf("triage target undrain %s %s", g.Name, g.Targets[0].ID), "every target of group %q drains: every request to it is answered 503", g.Name)
 		}
 		check := f.root.get("groups").items[i].value.get("health_check")
 		if !check.get("protocol").written() {
@@ -33,8 +36,10 @@ func (f *File) doubts() []fault {
 			continue
 		}
 		for _, key := range []string{"path", "success_codes", "host"} {
-			if check.get(key).written() {
-				warn(at+".health_check."+key, "", "%s means nothing to a %s check of group %q: no request is sent", key, g.HealthCheck.Protocol, g.Name)
+			// With its value, so that whoever edits it is told each time.
+			if value := check.get(key); value.written() {
+				warn(at+".health_check."+key, fmt.Sprintf("triage health-check set %s --protocol http", g.Name),
+					"%s %q means nothing to a %s check of group %q: no request is sent", key, value.text, g.HealthCheck.Protocol, g.Name)
 			}
 		}
 	}

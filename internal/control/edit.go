@@ -16,6 +16,7 @@ import (
 type change struct {
 	what   string // for the log: "drain 10.0.0.5:80 in group app"
 	config triage.Config
+	added  triage.TargetID // "" if none
 	*splicer
 }
 
@@ -32,7 +33,7 @@ func (f *File) apply(c change) (*File, error) {
 	}
 	if err != nil {
 		return nil, &triage.Error{
-			Kind:    triage.KindInternal,
+			Kind:    triage.KindDenied,
 			Message: fmt.Sprintf("%s: %s cannot be written into the file as it is", f.Path, c.what),
 			Hint:    "edit the file by hand, then run triage reload",
 			Err:     err,
@@ -246,7 +247,7 @@ func (f *File) addTarget(name triage.GroupName, t triage.Target) (change, error)
 	if err := invalidEdit(nil, config); err != nil {
 		return change{}, err
 	}
-	c.config = config
+	c.config, c.added = config, t.ID
 	c.writeTarget(f.root.get("groups").items[i].value, t)
 	return c, nil
 }

@@ -191,6 +191,13 @@ func (w *writer) config(c triage.Config) []byte {
 	if w.chance("header") {
 		w.b.WriteString("---" + w.eol)
 	}
+	listeners := func() {
+		w.line(0, "listeners: [{name: web, listen: \":8080\", default: {forward: "+string(c.Groups[0].Name)+"}}]")
+	}
+	first := w.chance("listeners first")
+	if first {
+		listeners()
+	}
 	w.line(0, "groups:")
 	for _, g := range c.Groups {
 		if w.chance("group in flow") {
@@ -206,8 +213,8 @@ func (w *writer) config(c triage.Config) []byte {
 			w.targets(w.hang+2, g.Targets)
 		}
 	}
-	if w.chance("listeners") {
-		w.line(0, "listeners: [{name: web, listen: \":8080\", default: {forward: "+string(c.Groups[0].Name)+"}}]")
+	if !first {
+		listeners()
 	}
 	src := w.b.String()
 	if w.chance("no last line end") {

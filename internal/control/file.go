@@ -7,8 +7,10 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/triage-lb/triage"
 )
@@ -30,7 +32,8 @@ type File struct {
 // answer counts as not set.
 //
 // The error is a [*triage.Error] with every problem of the file, up to 20, each with its line: KindNotFound,
-// KindDenied or KindUnavailable if the file cannot be read, KindInvalid if it is wrong.
+// KindDenied or KindUnavailable if the file cannot be read, KindInvalid if it is wrong or a folder. Only of a file
+// that is wrong the error holds [Faults].
 func Load(path string, getenv func(string) string) (*File, error) {
 	src, err := read(path)
 	if err != nil {
@@ -61,6 +64,8 @@ func unreadable(path string, err error) error {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		e.Kind, e.Hint = triage.KindNotFound, "name the config file with -c FILE, or write one"
+	case errors.Is(err, syscall.EISDIR):
+		e.Kind, e.Hint = triage.KindInvalid, "name the config file in it: -c "+filepath.Join(path, "triage.yaml")
 	case errors.Is(err, fs.ErrPermission):
 		e.Kind, e.Hint = triage.KindDenied, "the user that runs triage must be able to read the file"
 	}
@@ -77,7 +82,7 @@ func Parse(path string, src []byte, getenv func(string) string) (*File, error) {
 		return nil, f.invalid([]fault{*bad})
 	}
 	if root == nil {
-		return nil, f.invalid([]fault{{line: 1, message: "the file is empty", hint: "a balancer needs listeners: and groups:"}})
+		return nil, f.invalid([]fault{{line: 1, message: "the file is empty", hint: needs}})
 	}
 	if root.form != mapping {
 		return nil, f.invalid([]fault{{line: root.line, message: fmt.Sprintf("a config is %s, this is %s", formNames[mapping], formNames[root.form]), hint: "begin with listeners: and groups:"}})
@@ -113,7 +118,26 @@ func (f *File) judge(unreadable []fault) []fault {
 		}
 	}
 	if len(found) == 0 {
+		found = f.lacks()
+	}
+	if len(found) == 0 {
 		found = f.doubts()
+	}
+	return found
+}
+
+// needs is the hint for a file in which nearly everything is missing.
+const needs = "a balancer needs listeners: and groups:"
+
+// lacks returns what is missing without which a balancer does nothing. Reloaded, such a file would drop every
+// client; hardly anybody means that, and who does can stop the balancer.
+func (f *File) lacks() []fault {
+	var found []fault
+	if len(f.Config.Listeners) == 0 {
+		found = append(found, fault{line: f.root.lineOf("listeners"), message: "there are no listeners: no client could come in", hint: needs})
+	}
+	if len(f.Config.Groups) == 0 {
+		found = append(found, fault{line: f.root.lineOf("groups"), message: "there are no groups: no target could take a request", hint: needs})
 	}
 	return found
 }

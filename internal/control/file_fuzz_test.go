@@ -13,10 +13,10 @@ import (
 // in so many words.
 func FuzzParse(f *testing.F) {
 	for _, seed := range []string{
-		"", "# nothing\n", "---\n", "a: b\n", "groups:\n- name: app\n  targets: [127.0.0.1:80, {address: \"[::1]:80\", drain: true},]\n",
-		"groups: [{name: app, targets: [a:1, b:2], health_check}]\n", "groups:\r\n  - name: app # é\r\n    targets:\r\n    - a:1\r\n    - b:2",
+		"", "# nothing\n", "---\n", "a: b\n", web + "groups:\n- name: app\n  targets: [127.0.0.1:80, {address: \"[::1]:80\", drain: true},]\n",
+		web + "groups: [{name: app, targets: [a:1, b:2], health_check}]\n", web + "groups:\r\n  - name: app # é\r\n    targets:\r\n    - a:1\r\n    - b:2",
 		"groups: &g [*g]\n", "a: !!binary x\n", "? a\n: b\n", "a: |\n  b\n c\n", "\ufeffgroups:\n  - name: 'a''b'\n",
-		"groups:\n  - name: app\n    targets:\n      -\n        weight: 2\n        address: a:1\n    health_check:\n      path: >-\n        /x\n      host:\n",
+		web + "groups:\n  - name: app\n    targets:\n      -\n        weight: 2\n        address: a:1\n    health_check:\n      path: >-\n        /x\n      host:\n",
 		strings.Repeat("[", 100), strings.Repeat("- ", 100), strings.Repeat("a: ", 100), "\tgroups: 1", "a: \"\\x", "a: '", "groups: {", "%YAML 1.2\n---\na: b\n...\n---\n",
 	} {
 		f.Add([]byte(seed))

@@ -119,19 +119,19 @@ func mustMatcher(t *testing.T, s string) triage.Matcher {
 }
 
 func TestDefaults(t *testing.T) {
-	f, err := Parse("f", []byte("groups: [{name: app}]\nlisteners:\n"), env)
+	f, err := Parse("f", []byte(web+"groups: [{name: app}]\nadmin:\n"), env)
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := triage.DefaultGroup()
 	want.Name = "app"
-	if !sameConfig(f.Config, triage.Config{Admin: triage.DefaultAdmin, Groups: []triage.Group{want}}) {
+	if !sameConfig(f.Config, triage.Config{Admin: triage.DefaultAdmin, Listeners: f.Config.Listeners, Groups: []triage.Group{want}}) {
 		t.Errorf("got %+v", f.Config)
 	}
 }
 
 func TestEnvironment(t *testing.T) {
-	f, err := Parse("f", []byte("groups: [{name: \"${GROUP}\", targets: [\"${HOST}:${PORT}\"], health_check: {path: \"/$${HOST}/$$${PORT}/$x\", healthy_threshold: \"${THREE}\"}}]\n"), env)
+	f, err := Parse("f", []byte(web+"groups: [{name: \"${GROUP}\", targets: [\"${HOST}:${PORT}\"], health_check: {path: \"/$${HOST}/$$${PORT}/$x\", healthy_threshold: \"${THREE}\"}}]\n"), env)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -147,7 +147,7 @@ func TestUnreadableFiles(t *testing.T) {
 	if triage.KindOf(err) != triage.KindNotFound || triage.HintOf(err) == "" || !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("missing: %v (%s)", err, triage.KindOf(err))
 	}
-	if _, err := Load(dir, env); triage.KindOf(err) != triage.KindUnavailable {
+	if _, err := Load(dir, env); triage.KindOf(err) != triage.KindInvalid || triage.HintOf(err) != "name the config file in it: -c "+filepath.Join(dir, "triage.yaml") {
 		t.Errorf("a folder: %v (%s)", err, triage.KindOf(err))
 	}
 }

@@ -2,6 +2,7 @@ package control
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"time"
 
@@ -29,7 +30,8 @@ type groupJournal struct {
 	policy  triage.NoneHealthy
 	routed  bool
 	members map[triage.Key]*memberJournal
-	down    bool // it was told that no target is healthy
+	up      int    // members in rotation: healthy and not drained
+	outage  string // why no target that is healthy takes requests, as it was told; "" if one does
 
 	told      int // transitions logged in this second
 	healthy   int // transitions not logged in this second: to healthy
@@ -39,6 +41,7 @@ type groupJournal struct {
 type memberJournal struct {
 	state     triage.State // as the checks alone say
 	drained   bool
+	named     bool // has an address
 	diagnosis *triage.Diagnosis
 }
 
@@ -56,7 +59,7 @@ func (j *journal) follow(rosters []triage.Roster, snapshot func(triage.GroupName
 		}
 		g.name, g.policy, g.routed = r.Name, r.NoneHealthy, r.Routed
 		for _, m := range r.Members {
-			member := &memberJournal{drained: m.Person == triage.PersonDrained}
+			member := &memberJournal{drained: m.Person == triage.PersonDrained, named: m.Key.Address.IsValid()}
 			if was != nil && was.members[m.Key] != nil {
 				member.state, member.diagnosis = was.members[m.Key].state, was.members[m.Key].diagnosis
 			}
@@ -67,8 +70,12 @@ func (j *journal) follow(rosters []triage.Roster, snapshot func(triage.GroupName
 				member.enter(s.Health.State)
 			}
 		}
+		g.up = 0
+		for _, m := range g.members {
+			g.up += m.takes()
+		}
 		j.groups[r.Name] = g
-		j.tellNoneHealthy(g)
+		j.tellOutage(g)
 	}
 }
 
@@ -78,6 +85,14 @@ func (m *memberJournal) enter(s triage.State) {
 	if s != triage.Unhealthy {
 		m.diagnosis = nil
 	}
+}
+
+// takes is how many targets in rotation the member is: 1 or 0.
+func (m *memberJournal) takes() int {
+	if m.state == triage.Healthy && !m.drained {
+		return 1
+	}
+	return 0
 }
 
 // tell explains and logs a batch of transitions. Those of targets that are gone are left out.
@@ -95,7 +110,9 @@ func (j *journal) tell(batch []triage.Transition) {
 		}
 		touched[g] = true
 		m := g.members[t.Key]
+		g.up -= m.takes()
 		m.enter(t.To.State)
+		g.up += m.takes()
 		if t.To.State == triage.Unhealthy {
 			m.diagnosis = nil
 			if t.Evidence != nil {
@@ -106,7 +123,7 @@ func (j *journal) tell(batch []triage.Transition) {
 		j.logEvent(g, triage.Event{ID: j.last, Transition: t, Diagnosis: m.diagnosis})
 	}
 	for g := range touched {
-		j.tellNoneHealthy(g)
+		j.tellOutage(g)
 	}
 }
 
@@ -140,7 +157,8 @@ func (j *journal) logEvent(g *groupJournal, e triage.Event) {
 			message = "target still unhealthy, other cause"
 		}
 	}
-	j.log.LogAttrs(context.Background(), level, message, eventAttrs(e)...)
+	rotation := slog.String("in_rotation", fmt.Sprintf("%d of %d", g.up, len(g.members)))
+	j.log.LogAttrs(context.Background(), level, message, append(eventAttrs(e), rotation)...)
 }
 
 // logDoubt writes that the checks of a target have stopped saying anything about it, or do again.
@@ -219,29 +237,47 @@ func (j *journal) summarise() {
 	}
 }
 
-// tellNoneHealthy says when a group that clients reach has lost its last healthy target, and when it has one
-// again. A group of which a target has no first result yet has lost nothing.
-func (j *journal) tellNoneHealthy(g *groupJournal) {
-	undecided, up := 0, 0
+// tellOutage says when a group that clients reach has lost its last healthy target, and when it has one again.
+func (j *journal) tellOutage(g *groupJournal) {
+	if g.up > 0 {
+		if g.outage != "" {
+			j.log.Info("the group has a healthy target again", "group", string(g.name), "healthy", g.up, "targets", len(g.members))
+		}
+		g.outage = ""
+		return
+	}
+	why, targets := g.whyOut()
+	if why != "" && why != g.outage {
+		g.outage = why
+		j.log.Error(why, "group", string(g.name), "targets", targets)
+	}
+}
+
+// whyOut says what becomes of requests while nobody is in rotation, and how many targets that is about. It is ""
+// if no client reaches the group, or one of its targets has no first result yet: then nothing is lost.
+func (g *groupJournal) whyOut() (why string, targets int) {
+	open := 0 // could take requests, if there is no other
 	for _, m := range g.members {
-		switch {
-		case m.drained:
-		case m.state == triage.Healthy:
-			up++
-		case m.state == triage.Initial:
-			undecided++
+		if m.drained {
+			continue
+		}
+		if m.state == triage.Initial {
+			return "", 0
+		}
+		targets++
+		if m.named {
+			open++
 		}
 	}
 	switch {
-	case !g.down && up == 0 && undecided == 0 && g.routed && len(g.members) > 0:
-		g.down = true
-		then := "requests go to all of them (fail-open)"
-		if g.policy == triage.Answer503 {
-			then = "requests are answered 503"
-		}
-		j.log.Error("no healthy target in the group: "+then, "group", string(g.name), "targets", len(g.members))
-	case g.down && up > 0:
-		g.down = false
-		j.log.Info("the group has a healthy target again", "group", string(g.name), "healthy", up, "targets", len(g.members))
+	case !g.routed:
+		return "", 0
+	case len(g.members) == 0:
+		return "the group has no targets: requests are answered 503", 0
+	case targets == 0:
+		return "every target of the group drains: requests are answered 503", len(g.members)
+	case g.policy == triage.FailOpen && open > 0:
+		return "no healthy target in the group: requests go to all of them (fail-open)", targets
 	}
+	return "no healthy target in the group: requests are answered 503", targets
 }

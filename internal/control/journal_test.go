@@ -48,13 +48,13 @@ func TestOneLinePerTransition(t *testing.T) {
 		want string
 	}{
 		{"first pass", triage.Transition{To: well},
-			`level=INFO msg="target healthy" event=1 group=app target=10.0.0.0:80 address=10.0.0.0:80 from=initial to=healthy outcome=matched status=200`},
+			`level=INFO msg="target healthy" event=1 group=app target=10.0.0.0:80 address=10.0.0.0:80 from=initial to=healthy outcome=matched status=200 in_rotation="1 of 2"`},
 		{"first failure", triage.Transition{To: sick(triage.Refused, 0), Evidence: refused},
-			`level=WARN msg="target unhealthy" event=1 group=app target=10.0.0.0:80 address=10.0.0.0:80 from=initial to=unhealthy reason=Target.FailedHealthChecks outcome=refused cause="cause of refused"`},
+			`level=WARN msg="target unhealthy" event=1 group=app target=10.0.0.0:80 address=10.0.0.0:80 from=initial to=unhealthy reason=Target.FailedHealthChecks outcome=refused cause="cause of refused" in_rotation="0 of 2"`},
 		{"without evidence", triage.Transition{From: since(well), To: sick(triage.CodeMismatch, 301)},
-			`level=WARN msg="target unhealthy" event=1 group=app target=10.0.0.0:80 address=10.0.0.0:80 from=healthy to=unhealthy reason=Target.ResponseCodeMismatch outcome=code-mismatch status=301 cause="the status code is not one of the success codes" after=1m30s`},
+			`level=WARN msg="target unhealthy" event=1 group=app target=10.0.0.0:80 address=10.0.0.0:80 from=healthy to=unhealthy reason=Target.ResponseCodeMismatch outcome=code-mismatch status=301 cause="the status code is not one of the success codes" after=1m30s in_rotation="0 of 2"`},
 		{"other cause", triage.Transition{From: since(sick(triage.Refused, 0)), To: sick(triage.ResponseTimeout, 0), Evidence: refused},
-			`level=WARN msg="target still unhealthy, other cause" event=1 group=app target=10.0.0.0:80 address=10.0.0.0:80 from=unhealthy to=unhealthy reason=Target.Timeout outcome=response-timeout cause="cause of refused" after=1m30s`},
+			`level=WARN msg="target still unhealthy, other cause" event=1 group=app target=10.0.0.0:80 address=10.0.0.0:80 from=unhealthy to=unhealthy reason=Target.Timeout outcome=response-timeout cause="cause of refused" after=1m30s in_rotation="0 of 2"`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			j, log, _ := journalOver(2, triage.FailOpen)
@@ -151,10 +151,41 @@ func TestNoHealthyTarget(t *testing.T) {
 		equal(t, "one again", told(), []string{says, `level=INFO msg="the group has a healthy target again" group=app healthy=1 targets=2`})
 		rosters[0].Members[1].Person = triage.PersonDrained
 		j.follow(rosters, unknown)
-		if lines := told(); len(lines) != 3 || lines[2] != says {
+		if lines := told(); len(lines) != 3 || lines[2] != strings.Replace(says, "targets=2", "targets=1", 1) {
 			t.Errorf("the only healthy one is drained: %q", lines)
 		}
 	}
+}
+
+// TestNobodyLeft: what becomes of requests is told as it is, also where the checks have nothing to do with it.
+func TestNobodyLeft(t *testing.T) {
+	j, log, rosters := journalOver(2, triage.FailOpen)
+	j.tell([]triage.Transition{{Key: memberKey(0), To: well}, {Key: memberKey(1), To: well}})
+	members := rosters[0].Members
+	rosters[0].Members = []triage.Member{members[0], members[1]}
+	for i := range members {
+		rosters[0].Members[i].Person = triage.PersonDrained
+		j.follow(rosters, unknown)
+	}
+	rosters[0].Members = nil
+	j.follow(rosters, unknown)
+	nameless := triage.Member{Key: triage.Key{Group: "app", Target: "app.internal:80"}, Unresolved: "no such host"}
+	rosters[0].Members = []triage.Member{nameless}
+	j.follow(rosters, unknown)
+	j.tell([]triage.Transition{{Key: nameless.Key, To: sick(triage.ResolveFailed, 0)}})
+	rosters[0].Routed = false
+	j.follow(rosters, unknown)
+	var errors []string
+	for _, line := range log.lines() {
+		if strings.HasPrefix(line, "level=ERROR") {
+			errors = append(errors, line)
+		}
+	}
+	equal(t, "log", errors, []string{
+		`level=ERROR msg="every target of the group drains: requests are answered 503" group=app targets=2`,
+		`level=ERROR msg="the group has no targets: requests are answered 503" group=app targets=0`,
+		`level=ERROR msg="no healthy target in the group: requests are answered 503" group=app targets=1`,
+	})
 }
 
 // TestMassFailure: a group in which everything fails at once is a hundred lines and a summary in each second,

@@ -1,6 +1,7 @@
 package control
 
 import (
+	"fmt"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -163,7 +164,7 @@ func readWeight(r *reader, n *node, path string, to *triage.Target) {
 func readListeners(r *reader, n *node, path string, to *triage.Config) {
 	readList(r, n, path, func(_ int, n *node, path string) {
 		l := triage.Listener{Protocol: triage.HTTP}
-		readMapping(r, n, path, listenerKeys, &l)
+		readMapping(r, n, nameOf(n, "listener", path), listenerKeys, &l)
 		to.Listeners = append(to.Listeners, l)
 	})
 }
@@ -171,9 +172,17 @@ func readListeners(r *reader, n *node, path string, to *triage.Config) {
 func readGroups(r *reader, n *node, path string, to *triage.Config) {
 	readList(r, n, path, func(_ int, n *node, path string) {
 		g := triage.DefaultGroup()
-		readMapping(r, n, path, groupKeys, &g)
+		readMapping(r, n, nameOf(n, "group", path), groupKeys, &g)
 		to.Groups = append(to.Groups, g)
 	})
+}
+
+// nameOf is what people call an entry that has a name; path is what the others are called.
+func nameOf(entry *node, what, path string) string {
+	if name := entry.get("name"); name.written() && name.form == text {
+		return fmt.Sprintf("%s %q", what, name.text)
+	}
+	return path
 }
 
 func readTargets(r *reader, n *node, path string, to *triage.Group) {

@@ -2,6 +2,7 @@ package control
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -143,11 +144,18 @@ func (r *reader) duration(n *node, path string, to *time.Duration) {
 		if _, err := strconv.ParseFloat(s, 64); err == nil {
 			hint = fmt.Sprintf("write the unit: %ss for seconds, %sms for milliseconds", s, s)
 		}
+		if tooLong.MatchString(s) {
+			r.errorf(n, "no setting is longer than 1h", "%s: %s is far too long", path, s)
+			return
+		}
 		r.errorf(n, hint, "%s: %q is not a duration", path, s)
 		return
 	}
 	*to = d
 }
+
+// tooLong is what [time.ParseDuration] takes, unless it is more than 292 years.
+var tooLong = regexp.MustCompile(`^[-+]?(\d+(\.\d*)?(ns|us|µs|ms|s|m|h))+$`)
 
 // isExpanded reports whether the scalar's value comes from the environment: then it is text in the file,
 // whatever it will be.
@@ -195,5 +203,15 @@ func suggest(word string, words []string) string {
 	if len(words) == 0 {
 		return ""
 	}
-	return fmt.Sprintf("did you mean %s?", triage.Nearest(word, words))
+	if near := triage.Nearest(word, words); near != "" {
+		return fmt.Sprintf("did you mean %s?", near)
+	}
+	const most = 12
+	if len(words) > most {
+		words = append(slices.Clone(words[:most]), "…")
+	}
+	if len(words) == 1 {
+		return "there is " + words[0]
+	}
+	return "there are " + strings.Join(words, ", ")
 }

@@ -27,6 +27,10 @@ func TestDocumentSchema(t *testing.T) {
 		"allow_targets": listOf(kindSchema("text")),
 	})
 	schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+	for _, key := range []string{"listeners", "groups"} {
+		schema["properties"].(map[string]any)[key].(map[string]any)["minItems"] = 1
+	}
+	schema["required"] = []string{"listeners", "groups"}
 	schema["title"] = "triage.yaml"
 
 	var want bytes.Buffer

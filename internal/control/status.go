@@ -11,7 +11,7 @@ import (
 type Status struct {
 	Schema    string           `json:"schema" doc:"names this format" example:"triage.status/1"`
 	Version   string           `json:"version" doc:"of the balancer"`
-	Config    string           `json:"config" doc:"path of the config file; empty if there is none"`
+	Config    string           `json:"config" doc:"absolute path of the config file"`
 	Since     time.Time        `json:"since" doc:"when the balancer started"`
 	Draining  bool             `json:"draining" doc:"the balancer is stopping"`
 	Listeners []ListenerStatus `json:"listeners"`
@@ -30,7 +30,8 @@ type ListenerStatus struct {
 type GroupStatus struct {
 	Name        triage.GroupName `json:"name"`
 	HealthCheck HealthCheckView  `json:"health_check"`
-	FailingOpen bool             `json:"failing_open" doc:"no target is healthy, so requests go to all of them"`
+	Routed      bool             `json:"routed" doc:"a listener leads to the group"`
+	FailingOpen bool             `json:"failing_open" doc:"no target is healthy, so requests go to all that do not drain"`
 	Targets     []TargetStatus   `json:"targets"`
 }
 
@@ -56,6 +57,7 @@ type TargetStatus struct {
 	Reason      triage.Reason     `json:"reason,omitempty" doc:"AWS's reason code"`
 	Description string            `json:"description,omitempty" doc:"the reason in a sentence"`
 	Since       *time.Time        `json:"since,omitempty" doc:"when the checks' state was entered"`
+	Streak      int               `json:"streak" doc:"checks in a row, up to now, that disagree with the state"`
 	Trusted     bool              `json:"trusted" doc:"false: the last checks say nothing about the target"`
 	InFlight    int64             `json:"in_flight"`
 	Requests    uint64            `json:"requests"`

@@ -3,7 +3,6 @@ package control
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -47,7 +46,7 @@ func (c *Control) status() Status {
 
 // groupStatus lists the members in the order of the file, then removed targets that still drain.
 func (c *Control) groupStatus(r triage.Roster) GroupStatus {
-	g := GroupStatus{Name: r.Name, HealthCheck: viewOf(r.HealthCheck), Targets: make([]TargetStatus, 0, len(r.Members))}
+	g := GroupStatus{Name: r.Name, HealthCheck: viewOf(r.HealthCheck), Routed: r.Routed, Targets: make([]TargetStatus, 0, len(r.Members))}
 	checks := make(map[triage.Key]triage.CheckStatus, len(r.Members))
 	for _, s := range c.cfg.Engine.Snapshot(r.Name) {
 		checks[s.Key] = s
@@ -56,16 +55,19 @@ func (c *Control) groupStatus(r triage.Roster) GroupStatus {
 	for _, s := range c.cfg.Table.Snapshot(r.Name) {
 		balances[s.Key] = s
 	}
-	healthy := 0
+	healthy, open := 0, 0
 	for _, m := range r.Members {
 		t := c.targetStatus(r, m, checks[m.Key], balances)
 		if t.State == triage.Healthy {
 			healthy++
 		}
+		if m.Person != triage.PersonDrained && m.Key.Address.IsValid() {
+			open++
+		}
 		g.Targets = append(g.Targets, t)
 		delete(balances, m.Key)
 	}
-	g.FailingOpen = r.Routed && r.NoneHealthy == triage.FailOpen && healthy == 0 && len(g.Targets) > 0
+	g.FailingOpen = r.Routed && r.NoneHealthy == triage.FailOpen && healthy == 0 && open > 0
 	var gone []TargetStatus
 	for _, b := range balances {
 		if b.Registration == triage.Deregistered {
@@ -92,9 +94,9 @@ func (c *Control) targetStatus(r triage.Roster, m triage.Member, check triage.Ch
 	}
 	t := TargetStatus{
 		Target: m.Key.Target, Weight: m.Weight, State: balance.State, Reason: balance.Reason,
-		Description: describe(balance.Reason, check.Health),
-		Trusted:     !check.Doubted,
-		InFlight:    balance.InFlight, Requests: balance.Requests,
+		Description: balance.Reason.Describe(int(check.Health.Status)),
+		Streak:      int(check.Health.Streak), Trusted: !check.Doubted,
+		InFlight: balance.InFlight, Requests: balance.Requests,
 		LastCheck: lastCheck(check.Last),
 		Diagnosis: c.journal.diagnosis(m.Key),
 	}
@@ -109,7 +111,7 @@ func (c *Control) targetStatus(r triage.Roster, m triage.Member, check triage.Ch
 
 func removedStatus(b triage.BalanceStatus) TargetStatus {
 	t := TargetStatus{
-		Target: b.Key.Target, State: b.State, Reason: b.Reason, Description: describe(b.Reason, triage.Health{}),
+		Target: b.Key.Target, State: b.State, Reason: b.Reason, Description: b.Reason.Describe(0),
 		Trusted: true, InFlight: b.InFlight, Requests: b.Requests,
 	}
 	if b.Key.Address.IsValid() {
@@ -123,34 +125,6 @@ func lastCheck(x *triage.Exchange) *CheckView {
 		return nil
 	}
 	return &CheckView{At: x.Started, Took: float64(x.Took.Microseconds()) / 1000, Outcome: x.Outcome, Status: x.Status, Detail: x.Detail}
-}
-
-// describe is the reason in AWS's words: the Description of DescribeTargetHealth, as the user guide "Health
-// checks for Application Load Balancer target groups" lists them. Our own two reasons follow their manner.
-func describe(reason triage.Reason, h triage.Health) string {
-	switch reason {
-	case triage.InitialHealthChecking:
-		return "Initial health checks in progress"
-	case triage.InternalError:
-		return "Health checks failed due to an internal error"
-	case triage.ResponseCodeMismatch:
-		return fmt.Sprintf("Health checks failed with these codes: [%d]", h.Status)
-	case triage.Timeout:
-		return "Request timed out"
-	case triage.FailedHealthChecks:
-		return "Health checks failed"
-	case triage.NotInUse:
-		return "Target group is not configured to receive traffic from the load balancer"
-	case triage.DeregistrationInProgress:
-		return "Target deregistration is in progress"
-	case triage.HealthCheckDisabled:
-		return "Health checks are disabled"
-	case triage.AdministrativelyDraining:
-		return "Target was drained by a person"
-	case triage.EjectedByTraffic:
-		return "Requests to the target failed"
-	}
-	return ""
 }
 
 // viewOf writes the settings as the file would.

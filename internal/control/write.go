@@ -6,8 +6,11 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"os/user"
 	"path/filepath"
 	"slices"
+	"strconv"
+	"strings"
 	"syscall"
 
 	"github.com/triage-lb/triage"
@@ -25,12 +28,38 @@ func (f *File) save(edited *File) error {
 	if err == nil {
 		return nil
 	}
-	e := &triage.Error{Kind: triage.KindUnavailable, Message: fmt.Sprintf("write %s: %s", f.Path, err), Err: err}
-	if unwritable(err) {
-		e.Kind = triage.KindDenied
-		e.Hint = "triage cannot write this file; apply the change by hand, then run triage reload:\n" + diff(f.Path, old, news)
+	e := &triage.Error{Kind: triage.KindUnavailable, Message: fmt.Sprintf("write %s: %s", f.Path, bare(err)), Err: err}
+	if !unwritable(err) {
+		return e
+	}
+	e.Kind = triage.KindDenied
+	byHand := "apply the change by hand, then run triage reload:\n" + indented(diff(f.Path, old, news))
+	e.Hint = "triage cannot write this file; " + byHand
+	if owner, ok := errors.AsType[*ownerError](err); ok {
+		e.Message = fmt.Sprintf("triage runs as %s and cannot keep the owner %s of %s", owner.us, owner.file, f.Path)
+		e.Hint = fmt.Sprintf("give it the file: chown %s %s; or %s", owner.us, f.Path, byHand)
 	}
 	return e
+}
+
+// indented marks lines as text to copy, which no terminal breaks. patch(1) takes an indented diff, too.
+func indented(text string) string {
+	var b strings.Builder
+	for line := range strings.Lines(text) {
+		b.WriteString("    " + line)
+	}
+	return strings.TrimSuffix(b.String(), "\n")
+}
+
+// bare is what went wrong, without the name of the temporary file that it went wrong with.
+func bare(err error) error {
+	if e, ok := errors.AsType[*fs.PathError](err); ok {
+		return e.Err
+	}
+	if e, ok := errors.AsType[*os.LinkError](err); ok {
+		return e.Err
+	}
+	return err
 }
 
 // whole returns the bytes of the file, the byte order mark included.
@@ -82,10 +111,18 @@ func replaceFile(path string, src []byte) (err error) {
 	if err != nil {
 		return err
 	}
+	if err := writable(path, info); err != nil {
+		return err
+	}
 	dir := filepath.Dir(path)
-	temp, err := os.CreateTemp(dir, "."+filepath.Base(path)+".*")
+	folder, err := os.Open(dir) // now: after the rename it would be too late to refuse
 	if err != nil {
 		return err
+	}
+	defer folder.Close()
+	temp, err := os.CreateTemp(dir, "."+filepath.Base(path)+".*")
+	if err != nil {
+		return fmt.Errorf("make a new file in %s: %w", dir, bare(err))
 	}
 	defer func() {
 		if err != nil {
@@ -111,7 +148,44 @@ func replaceFile(path string, src []byte) (err error) {
 	if err := os.Rename(temp.Name(), path); err != nil {
 		return err
 	}
-	return syncDir(dir)
+	return folder.Sync() // makes the rename last
+}
+
+// writable returns an error if the file itself is not to be written. The replacement would not ask: for that, the
+// folder's permission is enough, and root needs none.
+func writable(path string, info fs.FileInfo) error {
+	if info.Mode().Perm()&0o222 == 0 {
+		return &fs.PathError{Op: "write", Path: path, Err: errReadOnly}
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	return f.Close()
+}
+
+// errReadOnly is a permission that somebody took away from everybody.
+var errReadOnly = fmt.Errorf("the file is read-only (%w)", fs.ErrPermission)
+
+// ownerError says that a file cannot be replaced by one with the same owner.
+type ownerError struct {
+	us, file string // "user:group"
+	err      error
+}
+
+func (e *ownerError) Error() string { return e.err.Error() }
+func (e *ownerError) Unwrap() error { return e.err }
+
+// owner names a user and a group, by number where they have no name here.
+func owner(uid, gid uint32) string {
+	name, group := strconv.Itoa(int(uid)), strconv.Itoa(int(gid))
+	if u, err := user.LookupId(name); err == nil {
+		name = u.Username
+	}
+	if g, err := user.LookupGroupId(group); err == nil {
+		group = g.Name
+	}
+	return name + ":" + group
 }
 
 // copyOwner gives the file the owner and the group of another, where they differ.
@@ -125,15 +199,8 @@ func copyOwner(to *os.File, from fs.FileInfo) error {
 	if !ok || !ok2 || want.Uid == have.Uid && want.Gid == have.Gid {
 		return nil
 	}
-	return to.Chown(int(want.Uid), int(want.Gid))
-}
-
-// syncDir makes a rename in the folder last.
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
+	if err := to.Chown(int(want.Uid), int(want.Gid)); err != nil {
+		return &ownerError{us: owner(have.Uid, have.Gid), file: owner(want.Uid, want.Gid), err: err}
 	}
-	defer d.Close()
-	return d.Sync()
+	return nil
 }

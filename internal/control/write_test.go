@@ -99,19 +99,93 @@ func TestSaveWhereWritingIsForbidden(t *testing.T) {
 	if err := os.Chmod(filepath.Dir(dir), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Chmod(path, 0o644); err != nil {
+	if err := os.Chmod(path, 0o666); err != nil {
 		t.Fatal(err)
 	}
 	var err error
 	asNobody(t, func() { err = f.save(edited) })
-	if triage.KindOf(err) != triage.KindDenied || !strings.Contains(err.Error(), path) {
+	if triage.KindOf(err) != triage.KindDenied || err.Error() != "write "+path+": make a new file in "+dir+": permission denied" {
 		t.Fatalf("got %v (%s)", err, triage.KindOf(err))
 	}
-	if hint := triage.HintOf(err); !strings.Contains(hint, "\n-      - 127.0.0.1:8001 # one\n+      - {address: 127.0.0.1:8001, drain: true} # one\n") {
+	if hint := triage.HintOf(err); !strings.Contains(hint, "\n    -      - 127.0.0.1:8001 # one\n    +      - {address: 127.0.0.1:8001, drain: true} # one") {
 		t.Errorf("the hint: %s", hint)
 	}
 	if got := content(t, path); got != app {
 		t.Errorf("the file:\n%s", got)
+	}
+}
+
+// TestSaveLeavesAReadOnlyFile: its folder may be written, and whoever runs triage may be root or own the file.
+// TestRefusedMeansNotWritten: a folder that can be written but not opened was noticed only after the rename.
+func TestRefusedMeansNotWritten(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "triage.yaml")
+	f := loaded(t, path, app)
+	edited := drained(t, f)
+	for _, p := range []string{filepath.Dir(dir), dir, path} {
+		if err := os.Chmod(p, 0o777); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Chmod(dir, 0o333); err != nil {
+		t.Fatal(err)
+	}
+	var err error
+	asNobody(t, func() { err = f.save(edited) })
+	if e := os.Chmod(dir, 0o755); e != nil {
+		t.Fatal(e)
+	}
+	if err == nil {
+		t.Fatal("written, though the folder cannot be synced")
+	}
+	if got := content(t, path); got != app {
+		t.Errorf("refused (%v), and yet written:\n%s", err, got)
+	}
+}
+
+func TestSaveLeavesAReadOnlyFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "triage.yaml")
+	f := loaded(t, path, app)
+	if err := os.Chmod(path, 0o444); err != nil {
+		t.Fatal(err)
+	}
+	err := f.save(drained(t, f))
+	if triage.KindOf(err) != triage.KindDenied || err.Error() != "write "+path+": the file is read-only (permission denied)" {
+		t.Errorf("got %v (%s)", err, triage.KindOf(err))
+	}
+	if hint := triage.HintOf(err); !strings.Contains(hint, "drain: true} # one") {
+		t.Errorf("the hint: %s", hint)
+	}
+	if got := content(t, path); got != app {
+		t.Errorf("the file:\n%s", got)
+	}
+}
+
+// TestSaveOfSomebodyElsesFile: it may be written, but not replaced by one with the same owner.
+func TestSaveOfSomebodyElsesFile(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root can be somebody else")
+	}
+	dir := t.TempDir()
+	path := filepath.Join(dir, "triage.yaml")
+	f := loaded(t, path, app)
+	edited := drained(t, f)
+	for name, mode := range map[string]os.FileMode{filepath.Dir(dir): 0o755, dir: 0o777, path: 0o666} {
+		if err := os.Chmod(name, mode); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var err error
+	asNobody(t, func() { err = f.save(edited) })
+	nobody, root := owner(65534, 0), owner(0, 0)
+	if want := "triage runs as " + nobody + " and cannot keep the owner " + root + " of " + path; err == nil || err.Error() != want {
+		t.Fatalf("got  %v\nwant %s", err, want)
+	}
+	if hint := triage.HintOf(err); !strings.HasPrefix(hint, "give it the file: chown "+nobody+" "+path+"; or apply the change by hand") || triage.KindOf(err) != triage.KindDenied {
+		t.Errorf("%s, the hint: %s", triage.KindOf(err), hint)
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) != 1 || content(t, path) != app {
+		t.Errorf("left behind: %v %v", left, err)
 	}
 }
 

@@ -158,29 +158,6 @@ func (r *rule) diagnosis(c *kase, evidence []string, how triage.Certainty) *tria
 	}
 }
 
-// Undiagnosed is the code of a failure that no rule explains.
-const Undiagnosed = "undiagnosed"
-
-func undiagnosed(c *kase) *triage.Diagnosis {
-	info := c.x.Outcome.Info()
-	seen := info.Sentence
-	if c.x.Outcome == triage.CodeMismatch {
-		seen = fmt.Sprintf("the answer is %s, and that is not one of the success codes", c.statusLine())
-	}
-	if c.x.Detail != "" {
-		seen += " (" + c.x.Detail + ")"
-	}
-	return &triage.Diagnosis{
-		Code:       Undiagnosed,
-		Title:      "no known cause",
-		Cause:      seen,
-		Evidence:   []string{info.Name},
-		Certainty:  triage.Unknown,
-		Candidates: []string{},
-		Asked:      []string{},
-	}
-}
-
 // kase is an exchange made ready for the rules. (The word itself is taken by the language.)
 type kase struct {
 	x      *triage.Exchange

@@ -88,6 +88,11 @@ func TestDiagnoses(t *testing.T) {
 			code:   "redirect-to-https", certainty: triage.Likely, asked: 1,
 			cause: "nginx", proof: "none", fix: "break",
 		},
+		"nginx redirects, and the application wants a login": {
+			server: server{"": nginx301, "X-Forwarded-Proto: https": otherPlace},
+			code:   "redirect-to-https", certainty: triage.Proved, asked: 1,
+			cause: "nginx", proof: "302, no longer this redirect, but the next thing to look at", fix: "break",
+		},
 		"Django redirects": {
 			server: server{"": djangoSSL, "X-Forwarded-Proto: https": ok},
 			code:   "redirect-to-https", certainty: triage.Proved, asked: 1,
@@ -178,5 +183,61 @@ func TestLoadBalancerIsRecognised(t *testing.T) {
 	}
 	if _, ok := LoadBalancer(exchange(plan, ok)); ok {
 		t.Error("a target was taken for a load balancer")
+	}
+}
+
+// TestOnlyTheCodeOfARedirectCounts: where 301 passes, something else has failed.
+func TestOnlyTheCodeOfARedirectCounts(t *testing.T) {
+	c := triage.DefaultHealthCheck()
+	c.Protocol, c.Path, c.SuccessCodes = triage.HTTP, "/health_check", triage.MatchCodes(200, 399)
+	lenient := probe.Compile(dialect.Get(triage.AWSALB), c)
+	d := Look(exchange(lenient, strings.Replace(captured(t, "nginx-301.http"), "Content-Length: ", "Content-Length: 9", 1)))
+	if d == nil || d.Code != Undiagnosed || !strings.Contains(d.Cause, "the connection ended before the body") {
+		t.Errorf("a redirect that passes, with half a body: %+v", d)
+	}
+}
+
+// TestRedirectOfAnEncryptedCheck: whoever asked over TLS already is not redirected to https, but elsewhere.
+func TestRedirectOfAnEncryptedCheck(t *testing.T) {
+	x := exchange(plan, captured(t, "nginx-301.http"))
+	if d := Look(x); d.Code != "redirect-to-https" {
+		t.Fatalf("over plain http: %s", d.Code)
+	}
+	x.Timing[triage.PhaseTLS] = time.Millisecond
+	if d := Look(x); d.Code != Undiagnosed {
+		t.Errorf("over https: %s", d.Code)
+	}
+}
+
+func TestDjangoExemptionForOddPaths(t *testing.T) {
+	for path, want := range map[string]string{
+		"/health_check":    `[r"^health_check$"]`,
+		"/health.check(1)": `[r"^health\.check\(1\)$"]`,
+		"/health+check":    `[r"^health\+check$"]`,
+		"/health%2Echeck":  `[r"^health\.check$"]`,
+		"/":                `[r"^$"]`,
+		"/a%22b":           "", // would end the string
+		"/a%0ab":           "",
+		"/%C3%A9":          "",
+		"/%zz":             "",
+	} {
+		setting, ok := djangoExempt(path)
+		if ok != (want != "") || !strings.Contains(setting, want) {
+			t.Errorf("%s: %q, %v", path, setting, ok)
+		}
+	}
+}
+
+// TestBrief: a code that matched is no news where the body has failed.
+func TestBrief(t *testing.T) {
+	for answer, want := range map[string]string{
+		ok:      "200",
+		bare400: "400",
+		"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf": "200, the connection ended before the body that the head announced",
+		"": "the connection was closed without a complete answer",
+	} {
+		if got := Brief(exchange(plan, answer)); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
 	}
 }

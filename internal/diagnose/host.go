@@ -42,8 +42,7 @@ var hostNotAllowed = rule{
 			return in.proved(fmt.Sprintf("the same request with %s: %d", question, answer.Status))
 		}
 		if isDjango400(in.c) {
-			in.d.Proof = "none yet: Host localhost is refused too. Ask again with --host and a name\n" +
-				"from ALLOWED_HOSTS; a 200 proves it"
+			in.d.Proof = "none yet: Host localhost is refused too. Ask again with --host and a name from ALLOWED_HOSTS; a 200 proves it"
 		}
 		return nil
 	},

@@ -18,8 +18,7 @@ var redirectToHTTPS = rule{
 
 	match: func(c *kase) []string {
 		to, ok := redirectTarget(c)
-		askedEncrypted := c.x.Timing[triage.PhaseTLS] >= 0
-		if !ok || to.Scheme != "https" || askedEncrypted || c.x.Outcome != triage.CodeMismatch {
+		if !ok || to.Scheme != "https" || c.encrypted() || c.x.Outcome != triage.CodeMismatch {
 			return nil
 		}
 		return []string{c.statusLine(), "Location: " + to.String()}

@@ -125,22 +125,24 @@ func Get(name triage.Dialect) *Spec {
 }
 
 // Lookup finds a dialect by its name or an alias, in any case. The error for an unknown name is of kind
-// invalid and names the nearest one.
+// invalid and names the dialect that was meant, if one is near, and all that there are.
 func Lookup(name string) (*Spec, error) {
 	var names []string
+	named := map[string]*Spec{}
 	for _, s := range All() {
 		for _, n := range append([]string{string(s.Name)}, s.Aliases...) {
 			if strings.EqualFold(n, name) {
 				return s, nil
 			}
 			names = append(names, n)
+			named[n] = s
 		}
 	}
-	return nil, &triage.Error{
-		Kind:    triage.KindInvalid,
-		Message: fmt.Sprintf("unknown load balancer %q", name),
-		Hint:    fmt.Sprintf("did you mean %s? known: %s", triage.Nearest(name, names), list(All())),
+	hint := "known: " + list(All())
+	if meant, ok := named[triage.Nearest(name, names)]; ok {
+		hint = fmt.Sprintf("did you mean %s? %s", meant.Name, hint)
 	}
+	return nil, &triage.Error{Kind: triage.KindInvalid, Message: fmt.Sprintf("unknown load balancer %q", name), Hint: hint}
 }
 
 func list(specs []*Spec) string {

@@ -47,7 +47,7 @@ func classifyHandshake(err error) (triage.Outcome, string) {
 		return triage.TLSNotSpoken, fmt.Sprintf("it answers with %s", quoteStart(notTLS.RecordHeader[:]))
 	}
 	if alert, ok := alertIn(err); ok {
-		return triage.TLSRefused, "the target's alert: " + alert.Error()
+		return triage.TLSRefused, "the target's alert: " + alert
 	}
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return triage.TLSClosed, ""
@@ -59,11 +59,11 @@ func classifyHandshake(err error) (triage.Outcome, string) {
 }
 
 // alertIn returns the target's alert, if that is why crypto/tls failed.
-func alertIn(err error) (alert error, ok bool) {
+func alertIn(err error) (alert string, ok bool) {
 	if op, is := errors.AsType[*net.OpError](err); is && op.Op == "remote error" {
-		return op.Err, true
+		return op.Err.Error(), true
 	}
-	return nil, false
+	return "", false
 }
 
 // reason is the kernel's word for an error, without the operation and the address around it.

@@ -1,6 +1,7 @@
 package probe
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/triage-lb/triage"
@@ -55,7 +56,8 @@ func (s *Session) Exchange() *triage.Exchange { return s.x }
 func (s *Session) Handle(e Event) Action {
 	switch e.Kind {
 	case DeadlinePassed:
-		return s.verdict(s.timeout(), "", e.At)
+		o := s.timeout()
+		return s.verdict(o, s.limit(o), e.At)
 	case Late:
 		return s.verdict(triage.CheckerLate, "", e.At)
 	case Canceled:
@@ -165,6 +167,14 @@ func (s *Session) timeout() triage.Outcome {
 		return triage.BodyTimeout
 	}
 	return triage.ResponseTimeout
+}
+
+// limit names the deadline that passed, if that is what decided.
+func (s *Session) limit(o triage.Outcome) string {
+	if !o.TimedOut() {
+		return ""
+	}
+	return fmt.Sprintf("the limit is %s", s.plan.Timeout)
 }
 
 // verdict ends the check.

@@ -174,3 +174,87 @@ func TestSlowNameDoesNotHoldUpTheRest(t *testing.T) {
 		}
 	})
 }
+
+// TestSlowRefusalIsTold: the answer that a name does not exist comes after Set has given up waiting. Nobody was
+// told, and the target was "not looked up yet" for ever.
+func TestSlowRefusalIsTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		world := &names{delay: 3 * time.Second}
+		var told atomic.Int32
+		r := New(Config{LookupNetIP: world.lookup, OnChange: func() { told.Add(1) }})
+		defer run(r)()
+		r.Set([]string{"gone"}, time.Second)
+		_, before := r.Lookup("gone")
+		time.Sleep(3 * time.Second)
+		_, after := r.Lookup("gone")
+		if dns, ok := errors.AsType[*net.DNSError](after); !ok || !dns.IsNotFound || told.Load() != 1 {
+			t.Errorf("first %q, then %q; told %d times", before, after, told.Load())
+		}
+		time.Sleep(time.Hour)
+		if told.Load() != 1 {
+			t.Errorf("told %d times of the same", told.Load())
+		}
+	})
+}
+
+// TestAnswerOfAFormerLife: a name was forgotten and set again while its first lookup ran. The old answer came
+// last, and won.
+func TestAnswerOfAFormerLife(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var asked atomic.Int32
+		r := New(Config{LookupNetIP: func(context.Context, string) ([]netip.Addr, error) {
+			if asked.Add(1) == 1 {
+				time.Sleep(4 * time.Second) // asked first, answers last
+				return addrs("10.0.0.1"), nil
+			}
+			return addrs("10.0.0.2"), nil
+		}})
+		defer run(r)()
+		r.Set([]string{"app"}, time.Second)
+		r.Set(nil, time.Second)
+		r.Set([]string{"app"}, time.Second)
+		for range 2 {
+			if got, err := r.Lookup("app"); err != nil || !slices.Equal(got, addrs("10.0.0.2")) {
+				t.Errorf("%v, %v", got, err)
+			}
+			time.Sleep(10 * time.Second)
+		}
+		if n := asked.Load(); n != 2 {
+			t.Errorf("asked %d times within half a minute", n)
+		}
+	})
+}
+
+// TestResolverThatIsDownAtTheStart: a second without DNS must not cost half a minute without the target.
+func TestResolverThatIsDownAtTheStart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		world := &names{answers: map[string][]netip.Addr{"app": addrs("10.0.0.1")}}
+		world.fail(&net.DNSError{Err: "server misbehaving", IsTemporary: true})
+		r := New(Config{LookupNetIP: world.lookup})
+		defer run(r)()
+		r.Set([]string{"app"}, time.Second)
+		world.fail(nil)
+		time.Sleep(retryUnknown + time.Second)
+		if got, err := r.Lookup("app"); err != nil || len(got) != 1 || world.count() != 2 {
+			t.Errorf("%v, %v after %d lookups", got, err, world.count())
+		}
+		time.Sleep(defaultEvery - 2*time.Second)
+		if n := world.count(); n != 2 {
+			t.Errorf("%d lookups: a name that has addresses is asked for as often as one that has none", n)
+		}
+	})
+}
+
+// TestRefreshOfAStranger: a check of an address that no name leads to must not wake anybody.
+func TestRefreshOfAStranger(t *testing.T) {
+	r := New(Config{})
+	r.Refresh("10.0.0.1")
+	if len(r.wake) != 0 {
+		t.Error("woken for a name that nobody set")
+	}
+	r.names["app"] = &name{}
+	r.Refresh("app")
+	if len(r.wake) != 1 {
+		t.Error("not woken for a name that somebody set")
+	}
+}

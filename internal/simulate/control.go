@@ -12,6 +12,8 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+
+	"github.com/triage-lb/triage"
 )
 
 // stopTime is how long requests at the control address may take to end.
@@ -188,11 +190,20 @@ func (c *control) tell(w http.ResponseWriter, r *http.Request, s *Server) {
 }
 
 func (c *control) fail(w http.ResponseWriter, r *http.Request, code int, err error) {
+	hint := triage.HintOf(err)
 	if wantsJSON(r) {
-		writeJSON(w, code, map[string]string{"error": err.Error()})
+		refusal := map[string]string{"error": err.Error()}
+		if hint != "" {
+			refusal["hint"] = hint
+		}
+		writeJSON(w, code, refusal)
 		return
 	}
-	writeText(w, code, "triage: "+err.Error()+"\n")
+	text := "triage: " + err.Error() + "\n"
+	if hint != "" {
+		text += "hint: " + hint + "\n"
+	}
+	writeText(w, code, text)
 }
 
 // writeTable aligns servers; the name is left out where it is the address.

@@ -70,7 +70,7 @@ func Illnesses() []Description {
 }
 
 // ParseIllness returns the illness of that name. The error for an unknown name
-// gives the nearest one and lists all of them.
+// gives the one that was meant, if one is near, and lists all of them.
 func ParseIllness(name string) (Illness, error) {
 	table := Illnesses()
 	names := make([]string, len(table))
@@ -80,6 +80,9 @@ func ParseIllness(name string) (Illness, error) {
 		}
 		names[i] = string(d.Illness)
 	}
-	return "", fmt.Errorf("unknown illness %q: did you mean %s? known are %s",
-		name, triage.Nearest(name, names), strings.Join(names, ", "))
+	meant := ""
+	if near := triage.Nearest(name, names); near != "" {
+		meant = "did you mean " + near + "? "
+	}
+	return "", fmt.Errorf("unknown illness %q: %sknown are %s", name, meant, strings.Join(names, ", "))
 }

@@ -27,6 +27,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"github.com/triage-lb/triage"
 )
 
 // maxConns bounds the open connections of one server. Further clients wait in
@@ -294,26 +296,38 @@ func flapPhase(elapsed, period time.Duration) Illness {
 	return Error500
 }
 
-// listen opens a TCP socket, and adds what to do to the errors people meet.
+// listen opens a TCP socket.
 func listen(addr netip.AddrPort) (*net.TCPListener, error) {
 	l, err := net.ListenTCP("tcp", net.TCPAddrFromAddrPort(addr))
-	if err == nil {
-		return l, nil
+	if err != nil {
+		return nil, explainBind(addr, err)
 	}
+	return l, nil
+}
+
+// explainBind adds what to do to the errors that people meet.
+func explainBind(addr netip.AddrPort, err error) error {
 	cause := err
 	if op := (*net.OpError)(nil); errors.As(err, &op) {
 		cause = op.Err // without the address, which is said below
 	}
-	hint := ""
+	problem := &triage.Error{
+		Kind:    triage.KindInvalid,
+		Message: fmt.Sprintf("listen %s: %v", addr, cause),
+		Err:     err,
+	}
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
-		hint = "; stop the process that has it, or choose another port"
+		problem.Kind = triage.KindConflict
+		problem.Hint = fmt.Sprintf("stop the process that has port %d (ss -ltnp shows it), or choose another port", addr.Port())
 	case errors.Is(err, syscall.EADDRNOTAVAIL):
-		hint = "; this machine does not have that address"
-	case errors.Is(err, syscall.EACCES):
-		hint = "; ports below 1024 need more rights, choose a higher one"
+		problem.Hint = "this machine does not have that address; ip -brief address lists those that it has"
+	case errors.Is(err, syscall.EACCES), errors.Is(err, syscall.EPERM):
+		problem.Kind = triage.KindDenied
+		problem.Message = fmt.Sprintf("listen %s: no permission for port %d", addr, addr.Port())
+		problem.Hint = "allow it with\n    sudo setcap cap_net_bind_service=+ep $(command -v triage)\nor choose a port above 1023"
 	}
-	return nil, fmt.Errorf("listen %s: %w%s", addr, cause, hint)
+	return problem
 }
 
 // addrPort converts the address of a TCP socket. IPv4 is never shown in its

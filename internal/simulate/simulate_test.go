@@ -8,12 +8,15 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"os"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
 	"go.uber.org/goleak"
+
+	"github.com/triage-lb/triage"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -485,6 +488,7 @@ func TestListenErrors(t *testing.T) {
 		"taken, refuse": {Config{Address: s.Address(), Illness: Refuse}, "choose another port"},
 		"foreign":       {Config{Address: netip.MustParseAddrPort("192.0.2.1:80")}, "does not have that address"},
 		"illness":       {Config{Illness: "eror500"}, "did you mean error500?"},
+		"far illness":   {Config{Illness: "zzzzz"}, `unknown illness "zzzzz": known are healthy`},
 		"name":          {Config{Name: "a\r\nb"}, `name "a\r\nb"`},
 		"dots":          {Config{Name: ".."}, "first"},
 		"long name":     {Config{Name: strings.Repeat("x", 65)}, "longer"},
@@ -498,10 +502,19 @@ func TestListenErrors(t *testing.T) {
 				other.Close()
 				t.Fatal("no error")
 			}
-			if !strings.Contains(err.Error(), test.want) {
-				t.Errorf("got %q, want %q in it", err, test.want)
+			if said := err.Error() + "\n" + triage.HintOf(err); !strings.Contains(said, test.want) {
+				t.Errorf("got %q, want %q in it", said, test.want)
 			}
 		})
+	}
+}
+
+// TestNoPermissionForThePort: whoever tests may be root, so the kernel's answer is played.
+func TestNoPermissionForThePort(t *testing.T) {
+	err := explainBind(netip.MustParseAddrPort("127.0.0.1:80"), os.NewSyscallError("bind", syscall.EACCES))
+	if triage.KindOf(err) != triage.KindDenied || err.Error() != "listen 127.0.0.1:80: no permission for port 80" ||
+		!strings.Contains(triage.HintOf(err), "setcap cap_net_bind_service=+ep") {
+		t.Errorf("%s: %v, hint %q", triage.KindOf(err), err, triage.HintOf(err))
 	}
 }
 

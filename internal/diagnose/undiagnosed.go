@@ -1,0 +1,142 @@
+package diagnose
+
+import (
+	"fmt"
+	"mime"
+	"strings"
+
+	"github.com/triage-lb/triage"
+)
+
+// Undiagnosed is the code of a failure that no rule explains.
+const Undiagnosed = "undiagnosed"
+
+func undiagnosed(c *kase) *triage.Diagnosis {
+	info := c.x.Outcome.Info()
+	seen := info.Sentence
+	if c.x.Outcome == triage.CodeMismatch {
+		seen = fmt.Sprintf("the answer is %s, and that is not one of the success codes", c.statusLine())
+	}
+	if c.x.Detail != "" {
+		seen += " (" + c.x.Detail + ")"
+	}
+	return &triage.Diagnosis{
+		Code:       Undiagnosed,
+		Title:      "no known cause",
+		Cause:      seen,
+		Evidence:   []string{info.Name},
+		Certainty:  triage.Unknown,
+		Candidates: []string{},
+		Asked:      []string{},
+	}
+}
+
+// Says is the first line of what an answer says in plain words or in JSON, cut to 60 characters: "" if it says
+// nothing of the kind. The words are the target's: treat them as such.
+func Says(x *triage.Exchange) string {
+	const longest = 60
+	kind, _, _ := mime.ParseMediaType(newCase(x).header("Content-Type"))
+	if kind != "text/plain" && kind != "application/json" && !strings.HasSuffix(kind, "+json") {
+		return ""
+	}
+	line, _, _ := strings.Cut(strings.TrimSpace(string(x.Body)), "\n")
+	words := []rune(strings.TrimSpace(line))
+	if len(words) > longest {
+		words = append(words[:longest-1:longest-1], '…')
+	}
+	return string(words)
+}
+
+// Next is where to look when no rule explains a failure, for people: true for all causes that look alike. Lines
+// that are indented are commands. It is "" where there is nothing to say beyond what was seen.
+func Next(x *triage.Exchange) string {
+	c := newCase(x)
+	if next, ok := nextSteps[x.Outcome]; ok {
+		return next(c)
+	}
+	return ""
+}
+
+// nextSteps says for each outcome that is a failure where to look next.
+var nextSteps = map[triage.Outcome]func(*kase) string{
+	triage.ResolveFailed: always("is the name spelled right, and known to the resolver of this network?"),
+
+	triage.Refused: func(c *kase) string {
+		return fmt.Sprintf("does the service run, and listen on this address, not only on 127.0.0.1? On the target:\n"+
+			"    ss -ltnp 'sport = :%d'", c.x.Address.Port())
+	},
+	triage.Unreachable: func(c *kase) string {
+		return fmt.Sprintf("is the address right, and is there a route to it?\n    ip route get %s", c.x.Address.Addr())
+	},
+	triage.ConnectTimeout: always("a firewall or security group may drop it, or no machine has this address"),
+
+	triage.TLSRefused: always("the target may want another version of TLS, a server name (SNI) or a certificate of the client"),
+	triage.TLSNotSpoken: func(c *kase) string {
+		return fmt.Sprintf("the port may speak plain http:\n    triage check http://%s/", c.x.Address)
+	},
+	triage.TLSClosed:  always("the target may want a server name (SNI), which this check does not send, or a PROXY header"),
+	triage.TLSTimeout: always("all workers may be busy, or the port may not speak TLS"),
+
+	triage.ClosedBeforeAnswer: nextAfterNothing,
+	triage.ResetBeforeAnswer:  nextAfterNothing,
+	triage.NotHTTP:            always("another service may have this port, or it expects TLS; triage check -v shows what came"),
+	triage.ResponseTimeout: always("all workers may be busy, or the page may be slower than the limit: a longer --timeout " +
+		"shows how slow"),
+
+	triage.BodyTruncated: always("a worker may have crashed while it answered: look into the application's log"),
+	triage.BodyMalformed: always("triage check -v shows what came"),
+	triage.BodyTimeout: always("the page may be too large or too slow for a check: a longer --timeout shows how slow; " +
+		"a small page of its own is better"),
+
+	triage.CodeMismatch: nextAfterCode,
+}
+
+func always(text string) func(*kase) string {
+	return func(*kase) string { return text }
+}
+
+// nextAfterNothing is for a connection that ended without an answer.
+func nextAfterNothing(c *kase) string {
+	if c.encrypted() {
+		return "a crashed worker, or nginx's 444 for a Host that it does not know, may be behind it: look into the target's log"
+	}
+	return "this may be a crashed worker, nginx's 444 for a Host that it does not know, or a port that expects TLS " +
+		"or a PROXY header: look into the target's log"
+}
+
+// nextAfterCode is for a complete answer that is not a success.
+func nextAfterCode(c *kase) string {
+	switch status := c.x.Status; {
+	case status < 300:
+		return fmt.Sprintf("if a healthy target answers so, add %d to the success codes", status)
+	case status < 400:
+		return nextAfterRedirect(c)
+	case status == 401 || status == 403:
+		return "a load balancer does not log in, and asks from addresses of its own: let the health path answer all the same"
+	case status == 404 || status == 410:
+		return "is the path right, up to its last slash? Another site of the same server may also have answered, for want of a known Host"
+	case status == 429:
+		return "a rate limit may count the checks too: spare the health path"
+	case status < 500:
+		return "the server's log may say what it dislikes about the request; triage check -v shows the request"
+	case status == 502 || status == 503 || status == 504:
+		return "this may be a proxy's answer for an application that is away: look behind it, then into the application's log"
+	}
+	return "the reason should be in the application's log; --count 20 -q shows whether it comes and goes"
+}
+
+// nextAfterRedirect is for a redirect to anywhere but https.
+func nextAfterRedirect(c *kase) string {
+	to, redirected := redirectTarget(c)
+	if redirected && to.Path == c.path()+"/" {
+		return "the path may lack its last slash: let the health check ask for " + to.Path
+	}
+	next := "a load balancer does not follow redirects: let the health path answer by itself"
+	if redirected {
+		next += ", or check the page that it redirects to:\n    " + to.String()
+	}
+	return next
+}
+
+// encrypted reports whether the request went through TLS.
+func (c *kase) encrypted() bool { return c.x.Timing[triage.PhaseTLS] >= 0 }

@@ -1,0 +1,98 @@
+package diagnose
+
+import (
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/triage-lb/triage"
+	"github.com/triage-lb/triage/internal/probe"
+)
+
+// TestNextAfterAnAnswer: what cannot be explained has a next step all the same, and it fits what was seen.
+func TestNextAfterAnAnswer(t *testing.T) {
+	for name, c := range map[string]struct{ answer, want string }{
+		"a code of its own":     {"HTTP/1.1 204 No Content\r\n\r\n", "add 204 to the success codes"},
+		"a slash too few":       {"HTTP/1.1 301 Moved Permanently\r\nLocation: /health_check/\r\nContent-Length: 0\r\n\r\n", "ask for /health_check/"},
+		"a login page":          {otherPlace, "\n    /login"},
+		"a redirect to nowhere": {"HTTP/1.1 302 Found\r\nContent-Length: 0\r\n\r\n", "answer by itself"},
+		"a login":               {"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n", "does not log in"},
+		"a wrong path":          {"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", "is the path right"},
+		"a rate limit":          {"HTTP/1.1 429 Too Many Requests\r\nContent-Length: 0\r\n\r\n", "rate limit"},
+		"an error":              {"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\n\r\n", "the application's log"},
+		"a proxy's error":       {"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n", "look behind it"},
+		"nothing":               {"", "nginx's 444"},
+		"another protocol":      {"220 mail.example.org ESMTP\r\n", "another service"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if next := Next(exchange(plan, c.answer)); !strings.Contains(next, c.want) {
+				t.Errorf("%q, want %q in it", next, c.want)
+			}
+		})
+	}
+}
+
+// TestNextForEachFailure: none is left without a word, but for those whose sentence says it all.
+func TestNextForEachFailure(t *testing.T) {
+	selfEvident := map[triage.Outcome]bool{
+		triage.AddressForbidden: true, triage.ConnectFailed: true, triage.HeadTooLarge: true, triage.BodyUnframed: true,
+	}
+	for o, info := range triage.Outcomes {
+		x := exchange(plan, "")
+		x.Outcome, x.Address = o, netip.MustParseAddrPort("10.0.0.5:8000")
+		next := Next(x)
+		if want := info.Verdict == triage.Fail && !selfEvident[o]; (next != "") != want {
+			t.Errorf("%s: %q", o, next)
+		}
+		for line := range strings.SplitSeq(next, "\n") {
+			if strings.HasPrefix(line, " ") && len(line) > 80-11 {
+				t.Errorf("%s: a command has %d columns beside its label: %s", o, len(line), line)
+			}
+		}
+	}
+	refused := exchange(plan, "")
+	refused.Outcome, refused.Address = triage.Refused, netip.MustParseAddrPort("10.0.0.5:8000")
+	if next := Next(refused); !strings.Contains(next, "\n    ss -ltnp 'sport = :8000'") {
+		t.Errorf("refused: %q", next)
+	}
+}
+
+// TestTLSIsNotSuspectedWhereItWasSpoken: over https the port does expect TLS.
+func TestTLSIsNotSuspectedWhereItWasSpoken(t *testing.T) {
+	x := exchange(plan, "")
+	x.Timing[triage.PhaseTLS] = time.Millisecond
+	if next := Next(x); strings.Contains(next, "TLS") || !strings.Contains(next, "444") {
+		t.Errorf("%q", next)
+	}
+}
+
+func TestSays(t *testing.T) {
+	answer := func(kind, body string) string {
+		return "HTTP/1.1 500 Oops\r\nConnection: close\r\nContent-Type: " + kind + "\r\n\r\n" + body
+	}
+	for _, c := range []struct{ kind, body, want string }{
+		{"text/plain; charset=utf-8", "\n this host is not served here\nsecond line", "this host is not served here"},
+		{"application/problem+json", `{"status":"DOWN"}`, `{"status":"DOWN"}`},
+		{"text/plain", strings.Repeat("é", 61), strings.Repeat("é", 59) + "…"},
+		{"text/plain", strings.Repeat("é", 60), strings.Repeat("é", 60)},
+		{"text/html", "<h1>Oops</h1>", ""},
+		{"", "who knows", ""},
+		{"text/plain", "", ""},
+	} {
+		if got := Says(exchange(plan, answer(c.kind, c.body))); got != c.want {
+			t.Errorf("%s %q: %q, want %q", c.kind, c.body, got, c.want)
+		}
+	}
+}
+
+// TestUndiagnosedNamesTheLimit: "not in time" says little without the time.
+func TestUndiagnosedNamesTheLimit(t *testing.T) {
+	at := time.Unix(1, 0)
+	s, _ := plan.Start(triage.Key{Address: netip.MustParseAddrPort("127.0.1.13:20000")}, at)
+	s.Handle(probe.Event{Kind: probe.Connected, At: at})
+	s.Handle(probe.Event{Kind: probe.DeadlinePassed, At: at.Add(plan.Timeout)})
+	if d := Look(s.Exchange()); !strings.HasSuffix(d.Cause, "in time (the limit is 2s)") {
+		t.Errorf("%q", d.Cause)
+	}
+}
