@@ -18,7 +18,7 @@ func newDriver(s *shard) (driver, error) { return newEvents(s) }
 type events struct {
 	shard    *shard
 	loop     *loop.Loop
-	flights  map[loop.Conn]*flight
+	flights  []*flight // by the index of their connection; nil where there is none
 	deadline loop.Wheel[*flight]
 	spare    []*flight // to be used again
 	buf      []byte    // for reading, shared by all
@@ -45,7 +45,7 @@ func newEvents(s *shard) (driver, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &events{shard: s, loop: l, flights: map[loop.Conn]*flight{}, buf: make([]byte, readSize)}
+	d := &events{shard: s, loop: l, buf: make([]byte, readSize)}
 	d.handle, d.fire = d.ready, d.expired
 	return d, nil
 }
@@ -109,7 +109,10 @@ func (d *events) dial(f *flight) error {
 		return err
 	}
 	f.conn = conn
-	d.flights[conn] = f
+	for len(d.flights) <= conn.Index() {
+		d.flights = append(d.flights, nil)
+	}
+	d.flights[conn.Index()] = f
 	return nil
 }
 
@@ -135,8 +138,8 @@ func (d *events) write(f *flight) (a probe.Action, done bool) {
 
 // ready handles an event of a connection.
 func (d *events) ready(e loop.Event) {
-	f := d.flights[e.Conn]
-	if f == nil {
+	f := d.flights[e.Conn.Index()]
+	if f == nil || f.conn != e.Conn {
 		return
 	}
 	if !f.connected {
@@ -204,7 +207,7 @@ func (d *events) end(f *flight, how dialect.Close) {
 		if x.Outcome.Verdict() != triage.Pass {
 			x.Local, _ = d.loop.LocalAddr(f.conn) // evidence; a check that passed needs none
 		}
-		delete(d.flights, f.conn)
+		d.flights[f.conn.Index()] = nil
 		d.loop.Free(f.conn, how == dialect.CloseRST)
 	}
 	d.deadline.Stop(&f.timer)
@@ -245,7 +248,9 @@ func (d *events) wake() { d.loop.Wake() }
 
 func (d *events) close() {
 	for _, f := range d.flights {
-		f.session.Stop()
+		if f != nil {
+			f.session.Stop()
+		}
 	}
 	d.loop.Close()
 }
