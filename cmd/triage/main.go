@@ -142,10 +142,7 @@ func (env *environment) fail(err error) int {
 	if hint := triage.HintOf(err); hint != "" {
 		term.hanging("hint: ", hint)
 	}
-	if code, known := exitCodes[triage.KindOf(err)]; known {
-		return code
-	}
-	return exitFault
+	return exitCode(err)
 }
 
 // exitCodes maps the kinds of errors to exit codes, for every command.
@@ -156,6 +153,14 @@ var exitCodes = map[triage.Kind]int{
 	triage.KindDenied:      exitUsage,
 	triage.KindUnavailable: exitFault,
 	triage.KindInternal:    exitFault,
+}
+
+// exitCode is the exit code that goes with an error.
+func exitCode(err error) int {
+	if code, known := exitCodes[triage.KindOf(err)]; known {
+		return code
+	}
+	return exitFault
 }
 
 // usagef is an error about the command line; hint says what to write instead.

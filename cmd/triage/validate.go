@@ -56,7 +56,7 @@ func (c *validateCommand) Run(env *environment) error {
 		verdict.print(env, file)
 	}
 	if err != nil {
-		return exit(exitCodes[triage.KindOf(err)])
+		return exit(exitCode(err))
 	}
 	return nil
 }

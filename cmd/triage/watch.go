@@ -73,6 +73,9 @@ func tellSettled(w *fsnotify.Watcher, path string, known []byte, told chan<- str
 		case <-look:
 			look = nil
 		}
+		if target, err := filepath.EvalSymlinks(path); err == nil {
+			_ = w.Add(filepath.Dir(target)) // a link may lead elsewhere now; to watch a folder twice is to watch it once
+		}
 		now, err := os.ReadFile(path)
 		switch {
 		case err != nil || bytes.Equal(now, known): // gone for a moment, or somebody else's event

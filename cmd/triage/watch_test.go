@@ -129,3 +129,21 @@ func link(t *testing.T, to, path string) {
 		t.Fatal(err)
 	}
 }
+
+// TestLinkThatLeadsElsewhere: what it leads to now is the config from now on.
+func TestLinkThatLeadsElsewhere(t *testing.T) {
+	t.Parallel()
+	dir, first, second := t.TempDir(), t.TempDir(), t.TempDir()
+	path := filepath.Join(dir, "triage.yaml")
+	write(t, filepath.Join(first, "conf.yaml"), "a")
+	write(t, filepath.Join(second, "conf.yaml"), "b")
+	link(t, filepath.Join(first, "conf.yaml"), path)
+	w := newWatched(t, path)
+	link(t, filepath.Join(second, "conf.yaml"), path+"~")
+	if err := os.Rename(path+"~", path); err != nil {
+		t.Fatal(err)
+	}
+	w.noticed("the link leads elsewhere")
+	write(t, filepath.Join(second, "conf.yaml"), "c")
+	w.noticed("a change there")
+}
