@@ -1,6 +1,6 @@
 //go:build linux
 
-// Check measures what a health check costs: triage serve beside HAProxy and Caddy, all with the same targets,
+// Command check measures what a health check costs: triage serve beside HAProxy and Caddy, all with the same targets,
 // interval and path, one at a time on one core.
 //
 // It answers with its own light HTTP server, which stands for all targets at once (every address of
