@@ -56,7 +56,7 @@ const (
 	firstChecksPace    = 100 * time.Microsecond // between the first checks of new targets: 10,000 a second
 	doubtAfter         = 3                      // neutral results in a row
 	minKick            = time.Second            // between a check and one that traffic asked for
-	maxKicks           = 1024                   // that wait for the loop
+	maxKicks           = 1024                   // that wait for a shard
 	maxWarmUp          = 10 * time.Second       // see Warm
 )
 
