@@ -21,7 +21,7 @@ type Transition struct {
 	From, To Health
 	Source   Source
 	At       time.Time
-	Evidence *Exchange // the check that decided; nil for other sources
+	Evidence *Exchange // the check that decided; nil for other sources, and after very many of the same outcome
 	Doubted  bool      // FromChecker: the last three checks were neutral, so the state is old news; false: trusted again
 }
 

@@ -22,6 +22,7 @@ require (
 	github.com/aws/aws-sdk-go-v2 v1.47.7 // indirect
 	github.com/aws/aws-sdk-go-v2/feature/ec2/imds v1.20.7 // indirect
 	github.com/aws/smithy-go v1.28.8 // indirect
+	github.com/prometheus/client_golang v1.25.0 // indirect
 	golang.org/x/tools v0.26.0 // indirect
 )
 

@@ -18,6 +18,22 @@ type HealthCheck struct {
 	Interval     time.Duration
 	Timeout      time.Duration // for the whole check, from before the connect to the last byte
 	Thresholds   Thresholds
+
+	UnhealthyInterval  time.Duration // instead of Interval while the target is unhealthy; 0: no difference
+	TransitionInterval time.Duration // instead of both while results disagree with the state; 0: no difference
+	Jitter             time.Duration // up to so much is added to each start, at random
+	ReuseConnection    bool          // http and https: keep the connection from one check to the next
+}
+
+// Pace is the interval at which a target of this health is checked.
+func (c HealthCheck) Pace(h Health) time.Duration {
+	switch {
+	case h.Streak > 0 && c.TransitionInterval > 0:
+		return c.TransitionInterval
+	case h.State == Unhealthy && c.UnhealthyInterval > 0:
+		return c.UnhealthyInterval
+	}
+	return c.Interval
 }
 
 // The legal ranges of a check's settings in our own dialect.
@@ -53,6 +69,11 @@ func (c HealthCheck) Validate() Problems {
 	case c.Timeout >= c.Interval:
 		ps.errorf("timeout", "timeout %s must be below the interval %s, so that one check ends before the next begins", written(c.Timeout), written(c.Interval))
 	}
+	ps.otherInterval("unhealthy_interval", c.UnhealthyInterval, c.Timeout)
+	ps.otherInterval("transition_interval", c.TransitionInterval, c.Timeout)
+	if c.Jitter < 0 || c.Jitter > c.Interval/2 {
+		ps.errorf("jitter", "jitter %s is outside 0-%s, half of the interval", written(c.Jitter), written(c.Interval/2))
+	}
 	ps.threshold("healthy_threshold", c.Thresholds.Healthy)
 	ps.threshold("unhealthy_threshold", c.Thresholds.Unhealthy)
 	// Also where the protocol asks for nothing: it may be edited to one that does, and then the rest must be right.
@@ -66,6 +87,18 @@ func (c HealthCheck) Validate() Problems {
 		ps.errorf("host", "%s", err)
 	}
 	return ps
+}
+
+// otherInterval checks an interval that is used in some states of a target; 0 is none.
+func (ps *Problems) otherInterval(key string, d, timeout time.Duration) {
+	name := strings.ReplaceAll(key, "_", " ")
+	switch {
+	case d == 0:
+	case d < MinInterval || d > MaxInterval:
+		ps.errorf(key, "%s %s is outside %s-%s", name, written(d), written(MinInterval), written(MaxInterval))
+	case timeout >= d:
+		ps.errorf(key, "%s %s must be above the timeout %s, so that one check ends before the next begins", name, written(d), written(timeout))
+	}
 }
 
 func (ps *Problems) threshold(key string, n int) {
@@ -109,6 +142,7 @@ func CheckHostHeader(host string) error {
 // Noticed returns after how long at the least and at the most a target that fails is taken out, counted from
 // the moment it fails: the last of the failing checks may be answered at once, or not before its timeout.
 func (c HealthCheck) Noticed() (least, most time.Duration) {
-	n := time.Duration(c.Thresholds.Unhealthy)
-	return (n - 1) * c.Interval, n*c.Interval + c.Timeout
+	more := time.Duration(c.Thresholds.Unhealthy - 1)
+	between := c.Pace(Health{State: Healthy, Streak: 1})
+	return more * between, c.Interval + more*between + time.Duration(c.Thresholds.Unhealthy)*c.Jitter + c.Timeout
 }

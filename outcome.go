@@ -45,6 +45,9 @@ const (
 	numOutcomes
 )
 
+// NumOutcomes is how many outcomes there are, NotChecked among them: the length of a table by outcome.
+const NumOutcomes = int(numOutcomes)
+
 // Verdict is what an outcome means for a target's health.
 type Verdict uint8
 

@@ -1,5 +1,7 @@
 package triage
 
+import "time"
+
 // Roster is a group with the addresses that its targets have right now. Control makes it; the engine checks
 // its members, the table balances over them. It is immutable once handed out.
 type Roster struct {
@@ -21,10 +23,26 @@ type Member struct {
 type CheckStatus struct {
 	Key     Key
 	Health  Health
-	Last    *Exchange // the newest check, without its bytes if it was one more that passed; nil before the first
+	Last    LastCheck // the newest check; its Outcome is NotChecked before the first
 	Checks  uint64    // checks that ended, neutral ones included
 	Neutral uint64    // checks that ended neutral
 	Doubted bool      // the last three checks were neutral: the state is old news ("not trustworthy")
+}
+
+// LastCheck is what is kept of a target's newest check.
+type LastCheck struct {
+	Started time.Time
+	Took    time.Duration
+	Outcome Outcome
+	Status  int    // 0 if there was none
+	Detail  string // as in [Exchange]
+}
+
+// HealthLevel is the health of one target as it stands, told again without a change: whoever has missed a
+// transition learns it from the next level.
+type HealthLevel struct {
+	Key    Key
+	Health Health
 }
 
 // BalanceStatus is what the table knows about one member at one moment.

@@ -467,7 +467,8 @@ func TestStatus(t *testing.T) {
 	sick := triage.Health{State: triage.Unhealthy, Outcome: triage.CodeMismatch, Status: 301, Streak: 1, Since: now}
 	x := &triage.Exchange{Key: key("127.0.0.1:8001"), Started: now, Took: 1500 * time.Microsecond, Status: 301, Outcome: triage.CodeMismatch}
 	r.mu.Lock()
-	r.checks = []triage.CheckStatus{{Key: key("127.0.0.1:8001"), Health: sick, Last: x, Doubted: true}}
+	r.checks = []triage.CheckStatus{{Key: key("127.0.0.1:8001"), Health: sick, Doubted: true,
+		Last: triage.LastCheck{Started: x.Started, Took: x.Took, Status: x.Status, Outcome: x.Outcome}}}
 	r.balances = []triage.BalanceStatus{
 		{Key: key("127.0.0.1:8001"), State: triage.Unhealthy, Reason: triage.ResponseCodeMismatch, Requests: 7},
 		{Key: key("127.0.0.1:8000"), State: triage.Draining, Reason: triage.DeregistrationInProgress, Registration: triage.Deregistered, InFlight: 3},

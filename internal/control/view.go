@@ -120,11 +120,11 @@ func removedStatus(b triage.BalanceStatus) TargetStatus {
 	return t
 }
 
-func lastCheck(x *triage.Exchange) *CheckView {
-	if x == nil {
+func lastCheck(c triage.LastCheck) *CheckView {
+	if c.Outcome == triage.NotChecked {
 		return nil
 	}
-	return &CheckView{At: x.Started, Took: float64(x.Took.Microseconds()) / 1000, Outcome: x.Outcome, Status: x.Status, Detail: x.Detail}
+	return &CheckView{At: c.Started, Took: float64(c.Took.Microseconds()) / 1000, Outcome: c.Outcome, Status: c.Status, Detail: c.Detail}
 }
 
 // viewOf writes the settings as the file would.

@@ -74,7 +74,7 @@ func (l *shard) snapshot(name triage.GroupName, to []placed) []placed {
 	}
 	for _, s := range g.slots {
 		to = append(to, placed{triage.CheckStatus{
-			Key: s.key, Health: s.health, Last: s.last, Checks: s.checked, Neutral: s.neutral, Doubted: s.doubts >= doubtAfter,
+			Key: s.key, Health: s.health, Last: s.lastCheck(), Checks: s.checked, Neutral: s.neutral, Doubted: s.doubts >= doubtAfter,
 		}, s.order})
 	}
 	return to
@@ -106,4 +106,11 @@ func (l *shard) untilWarm(now time.Time, wait time.Duration) time.Duration {
 		return wait
 	}
 	return max(0, min(wait, l.warmTime.Sub(now)))
+}
+
+func (s *slot) lastCheck() triage.LastCheck {
+	if s.last == nil {
+		return triage.LastCheck{}
+	}
+	return triage.LastCheck{Started: s.last.Started, Took: s.last.Took, Outcome: s.last.Outcome, Status: s.last.Status, Detail: s.last.Detail}
 }
