@@ -1,6 +1,7 @@
 package triage
 
 import (
+	"bytes"
 	"net/netip"
 	"time"
 )
@@ -39,12 +40,14 @@ func (t *Timing) All(yield func(Phase, time.Duration) bool) {
 }
 
 // Exchange is everything that one check saw: what was sent, what came back, when, and how it ended. Text is
-// made from it later. It is written once, by the check, and read-only afterwards.
+// made from it later. It is written once, by the check, and read-only afterwards. One that a checker lends, because
+// its memory is for the next check again, is void when the checker says so; keep a Clone.
 type Exchange struct {
 	Key     Key
 	Address netip.AddrPort // that was asked: the key's, unless the check has a port of its own
 	Dialect Dialect
 	Local   netip.AddrPort // our end; not valid if no connection was made
+	Reused  bool           // the connection had served an earlier check
 	Started time.Time
 	Took    time.Duration // from Started to the verdict
 	Timing  Timing
@@ -58,4 +61,11 @@ type Exchange struct {
 	Status  int // of the answer; 0 if there was none
 	Outcome Outcome
 	Detail  string // what exactly went wrong, for people ("bare LF ends a line"); may be empty
+}
+
+// Clone returns a copy that shares no memory with x.
+func (x *Exchange) Clone() *Exchange {
+	c := *x
+	c.Sent, c.Head, c.Body = bytes.Clone(x.Sent), bytes.Clone(x.Head), bytes.Clone(x.Body)
+	return &c
 }

@@ -87,6 +87,7 @@ type Timing struct {
 	MinTimeout, MaxTimeout     time.Duration
 	MinInterval, MaxInterval   time.Duration
 	MinThreshold, MaxThreshold int
+	EndToStart                 bool // the interval counts from the end of a check; false: from its start
 }
 
 // Words is what a vendor shows for a target.

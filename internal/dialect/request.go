@@ -14,6 +14,7 @@ type Question struct {
 	Path     string
 	Host     string   // Host header instead of the dialect's; "" keeps its rule
 	Extra    []Header // header lines after the dialect's own; only second questions have any
+	Keep     bool     // ask the server to keep the connection, whatever the dialect says of it
 }
 
 // AppendRequest appends the request, byte for byte what the load balancer sends, and returns the extended
@@ -26,6 +27,8 @@ func (s *Spec) AppendRequest(dst []byte, q Question) []byte {
 		dst = append(dst, h.Name...)
 		dst = append(dst, ": "...)
 		switch {
+		case q.Keep && h.Name == "Connection":
+			dst = append(dst, "keep-alive"...)
 		case h.Value != HostValue:
 			dst = append(dst, h.Value...)
 		case q.Host != "":

@@ -26,19 +26,22 @@ type events struct {
 	fire     func(*loop.Timer[*flight])
 }
 
-// flight is a check under way.
+// flight is the check under way of a slot, or the connection that is kept for its next one.
 type flight struct {
 	slot      *slot
 	plan      *probe.Plan
-	session   *probe.Session
-	conn      loop.Conn // 0 before and after
+	session   probe.Session
+	conn      loop.Conn // 0: none
 	out       []byte    // what is still to be written
 	connected bool
 	timer     loop.Timer[*flight]
-	due       time.Time // the deadline
+	due       moment // the deadline
 }
 
-const readSize = 64 << 10
+const (
+	readSize = 64 << 10
+	maxSpare = 1024 // flights that wait to be used again
+)
 
 func newEvents(s *shard) (driver, error) {
 	l, err := loop.New()
@@ -51,15 +54,17 @@ func newEvents(s *shard) (driver, error) {
 }
 
 func (d *events) start(s *slot) {
-	f := d.take()
-	f.slot, f.plan = s, s.plan()
-	s.flight = f
-	now := time.Now()
-	f.due = now.Add(f.plan.Timeout)
-	d.deadline.Set(&f.timer, d.shard.since(f.due))
-	var action probe.Action
-	f.session, action = f.plan.Start(s.key, now)
-	d.act(f, action)
+	f, kept := s.flight.(*flight)
+	if !kept {
+		f = d.take()
+		f.slot = s
+		s.flight = f
+	}
+	f.plan = s.plan()
+	now := d.shard.now()
+	f.due = now + f.plan.Timeout
+	d.deadline.Set(&f.timer, f.due)
+	d.act(f, f.session.Begin(f.plan, s.member.Key, d.shard.time(now)))
 }
 
 // take returns a flight that may be used.
@@ -80,10 +85,11 @@ func (d *events) act(f *flight, a probe.Action) {
 		switch a.Kind {
 		case probe.Dial:
 			err := d.dial(f)
-			if err == nil {
-				return // an event says how it ended
+			if err != nil {
+				a = f.session.Handle(probe.Event{Kind: probe.ConnectFailed, At: time.Now(), Err: err})
+				continue
 			}
-			a = f.session.Handle(probe.Event{Kind: probe.ConnectFailed, At: time.Now(), Err: err})
+			return // an event says how it ended
 		case probe.Write:
 			f.out = a.Data
 			var done bool
@@ -93,13 +99,14 @@ func (d *events) act(f *flight, a probe.Action) {
 		case probe.Wait:
 			return
 		case probe.Done:
-			d.end(f, a.Close)
+			d.end(f, a)
 			return
 		}
 	}
 }
 
 func (d *events) dial(f *flight) error {
+	d.hangUp(f, dialect.CloseFIN) // a kept connection that turned out to be dead
 	to := f.session.Exchange().Address
 	if err := f.slot.group.policy.Check(to); err != nil {
 		return err
@@ -142,6 +149,10 @@ func (d *events) ready(e loop.Event) {
 	if f == nil || f.conn != e.Conn {
 		return
 	}
+	if !f.slot.flying {
+		d.idle(f, e)
+		return
+	}
 	if !f.connected {
 		if !d.connect(f, e) {
 			return
@@ -156,6 +167,16 @@ func (d *events) ready(e loop.Event) {
 		if a, more := d.read(f); !more {
 			d.act(f, a)
 		}
+	}
+}
+
+// idle handles an event of a kept connection: the target has ended it, or says something that nobody asked for. Either
+// way it is of no more use.
+func (d *events) idle(f *flight, e loop.Event) {
+	if e.Readable || e.PeerClosed || e.Failed {
+		s := f.slot
+		d.release(s)
+		d.shard.lost(s)
 	}
 }
 
@@ -200,21 +221,42 @@ func (d *events) read(f *flight) (a probe.Action, more bool) {
 	}
 }
 
-// end gives the connection back and the result to the shard.
-func (d *events) end(f *flight, how dialect.Close) {
+// end gives the result to the shard, and the connection back unless it is kept.
+func (d *events) end(f *flight, a probe.Action) {
 	x := f.session.Exchange()
-	if f.conn != 0 {
-		if x.Outcome.Verdict() != triage.Pass {
-			x.Local, _ = d.loop.LocalAddr(f.conn) // evidence; a check that passed needs none
-		}
-		d.flights[f.conn.Index()] = nil
-		d.loop.Free(f.conn, how == dialect.CloseRST)
+	if f.conn != 0 && x.Outcome.Verdict() != triage.Pass {
+		x.Local, _ = d.loop.LocalAddr(f.conn) // evidence; a check that passed needs none
 	}
 	d.deadline.Stop(&f.timer)
-	r := result{f.slot, f.plan, x}
-	f.slot, f.plan, f.session, f.conn, f.out, f.connected = nil, nil, nil, 0, nil, false
-	d.spare = append(d.spare, f)
-	d.shard.finish(r)
+	f.out = nil
+	if !d.shard.finish(result{f.slot, f.plan, x, a.Keep}) {
+		d.hangUp(f, a.Close)
+		d.spend(f)
+	}
+}
+
+// hangUp ends the flight's connection, if there is one.
+func (d *events) hangUp(f *flight, how dialect.Close) {
+	if f.conn != 0 {
+		d.flights[f.conn.Index()] = nil
+		d.loop.Free(f.conn, how == dialect.CloseRST)
+		f.conn, f.connected = 0, false
+	}
+}
+
+// spend lays a flight aside, to be used again. It keeps the session's memory, and nothing that runs.
+func (d *events) spend(f *flight) {
+	f.session.Stop()
+	f.slot, f.plan = nil, nil
+	if len(d.spare) < maxSpare {
+		d.spare = append(d.spare, f)
+	}
+}
+
+func (d *events) release(s *slot) {
+	f := s.flight.(*flight)
+	d.hangUp(f, f.plan.Dialect.Close)
+	d.spend(f)
 }
 
 func (d *events) cancel(s *slot) {
@@ -225,22 +267,22 @@ func (d *events) cancel(s *slot) {
 // expired ends a check whose time is over. If we ourselves come a tenth of the timeout late, the answer may be
 // missing because nobody was there to read it. (Sockets are looked at before timers, so what has come was read.)
 func (d *events) expired(t *loop.Timer[*flight]) {
-	f, now := t.Owner, time.Now()
+	f, now := t.Owner, d.shard.now()
 	kind := probe.DeadlinePassed
-	if late := now.Sub(f.due); late > max(f.plan.Timeout/10, 2*loop.Resolution) {
+	if now-f.due > max(f.plan.Timeout/10, 2*loop.Resolution) {
 		kind = probe.Late
 	}
-	d.act(f, f.session.Handle(probe.Event{Kind: kind, At: now}))
+	d.act(f, f.session.Handle(probe.Event{Kind: kind, At: d.shard.time(now)}))
 }
 
 func (d *events) wait(most time.Duration) error {
 	if next, ok := d.deadline.Next(); ok {
-		most = min(most, max(0, next-d.shard.since(time.Now())))
+		most = min(most, max(0, next-d.shard.now()))
 	}
 	if err := d.loop.Poll(most, d.handle); err != nil {
 		return err
 	}
-	d.deadline.Advance(d.shard.since(time.Now()), d.fire)
+	d.deadline.Advance(d.shard.now(), d.fire)
 	return nil
 }
 

@@ -56,9 +56,9 @@ func TestResultOfOldSettingsIsDropped(t *testing.T) {
 	l := parkedShard()
 	r := roster(fastCheck(), netip.MustParseAddrPort("127.0.0.1:1"))
 	l.take(r)
-	s := l.slots[r.Members[0].Key]
+	s := l.slots.Get(r.Members[0].Key)
 	underWay(l, s)
-	late := result{s, s.plan(), &triage.Exchange{Outcome: triage.Matched}}
+	late := result{slot: s, plan: s.plan(), exchange: &triage.Exchange{Outcome: triage.Matched}}
 	r.HealthCheck.Path = "/new"
 	l.take(r)
 	due := s.due
@@ -66,8 +66,8 @@ func TestResultOfOldSettingsIsDropped(t *testing.T) {
 	if s.health.State != triage.Initial || s.checked != 0 || len(l.batch) != 0 {
 		t.Errorf("counted: %s after %d checks", s.health.State, s.checked)
 	}
-	if !s.timer.Pending() || !s.due.Equal(due) {
-		t.Errorf("waiting: %v, due %s after the edit said", s.timer.Pending(), s.due.Sub(due))
+	if !s.timer.Pending() || s.due != due {
+		t.Errorf("waiting: %v, due %s after the edit said", s.timer.Pending(), s.due-due)
 	}
 }
 
@@ -91,21 +91,21 @@ func TestResultOfAFormerLifeIsDropped(t *testing.T) {
 	l := parkedShard()
 	r := roster(fastCheck(), netip.MustParseAddrPort("127.0.0.1:1"))
 	l.take(r)
-	former := l.slots[r.Members[0].Key]
+	former := l.slots.Get(r.Members[0].Key)
 	underWay(l, former)
 	l.take()
 	l.take(r)
-	l.finish(result{former, former.plan(), &triage.Exchange{Outcome: triage.Matched}})
-	if s := l.slots[r.Members[0].Key]; s == former || s.health.State != triage.Initial || s.checked != 0 || len(l.batch) != 0 {
+	l.finish(result{slot: former, plan: former.plan(), exchange: &triage.Exchange{Outcome: triage.Matched}})
+	if s := l.slots.Get(r.Members[0].Key); s == former || s.health.State != triage.Initial || s.checked != 0 || len(l.batch) != 0 {
 		t.Errorf("counted: %s after %d checks, %v", s.health.State, s.checked, l.batch)
 	}
-	if former.timer.Pending() || !l.slots[former.key].timer.Pending() || l.inFlight != 0 {
-		t.Errorf("waiting: the former %v, the new %v; %d in flight", former.timer.Pending(), l.slots[former.key].timer.Pending(), l.inFlight)
+	if former.timer.Pending() || !l.order[0].timer.Pending() || l.inFlight != 0 {
+		t.Errorf("waiting: the former %v, the new %v; %d in flight", former.timer.Pending(), l.order[0].timer.Pending(), l.inFlight)
 	}
 }
 
 // underWay starts the check of a slot, which with a parked driver never ends.
 func underWay(l *shard, s *slot) {
 	l.wheel.Stop(&s.timer)
-	l.start(s, time.Now())
+	l.start(s, l.now())
 }

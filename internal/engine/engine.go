@@ -14,6 +14,7 @@ import (
 	"cmp"
 	"context"
 	"hash/maphash"
+	"maps"
 	"runtime"
 	"slices"
 	"sync"
@@ -34,6 +35,10 @@ type Config struct {
 	// is its to keep.
 	OnTransitions func([]triage.Transition)
 
+	// OnLevels hears, every second, the health of a 64th of each shard's targets as it stands, so that whoever missed a
+	// transition has it a minute later. Called from the shards; must not block. May be nil.
+	OnLevels func([]triage.HealthLevel)
+
 	// OnConnectFailure hears of checks that could not connect, so that a name can be resolved again. Called
 	// from the shards; must not block. May be nil.
 	OnConnectFailure func(triage.Key)
@@ -42,8 +47,12 @@ type Config struct {
 	// too many are under way, or the machine is too busy. Called from the shards; must not block. May be nil.
 	OnBehind func(late time.Duration)
 
-	// MaxInFlight bounds how many checks a shard runs at once; further ones wait their turn. Default: 4096.
+	// MaxInFlight bounds how many checks a shard runs at once, connections that are kept for later ones included; further
+	// ones wait their turn. It belongs below the limit of descriptors. Default: 4096.
 	MaxInFlight int
+
+	// MaxEncrypted bounds how many of those may be over TLS: a handshake under way holds some 24 KiB. Default: 1024.
+	MaxEncrypted int
 
 	// Shards is how many shards there are. Default: half of GOMAXPROCS, at least 1.
 	Shards int
@@ -52,12 +61,14 @@ type Config struct {
 }
 
 const (
-	defaultMaxInFlight = 4096
-	firstChecksPace    = 100 * time.Microsecond // between the first checks of new targets: 10,000 a second
-	doubtAfter         = 3                      // neutral results in a row
-	minKick            = time.Second            // between a check and one that traffic asked for
-	maxKicks           = 1024                   // that wait for a shard
-	maxWarmUp          = 10 * time.Second       // see Warm
+	defaultMaxInFlight  = 4096
+	defaultMaxEncrypted = 1024
+
+	firstChecksPace = 100 * time.Microsecond // between the first checks of new targets: 10,000 a second
+	doubtAfter      = 3                      // neutral results in a row
+	minKick         = time.Second            // between a check and one that traffic asked for
+	maxKicks        = 1024                   // that wait for a shard
+	maxWarmUp       = 10 * time.Second       // see Warm
 )
 
 // Engine runs checks. Make it with [New].
@@ -73,6 +84,7 @@ type Engine struct {
 // New returns an engine with nothing to check.
 func New(cfg Config) *Engine {
 	cfg.MaxInFlight = cmp.Or(cfg.MaxInFlight, defaultMaxInFlight)
+	cfg.MaxEncrypted = cmp.Or(cfg.MaxEncrypted, defaultMaxEncrypted)
 	cfg.Shards = cmp.Or(cfg.Shards, max(1, runtime.GOMAXPROCS(0)/2))
 	if cfg.newDriver == nil {
 		cfg.newDriver = newDriver
@@ -123,6 +135,19 @@ func (e *Engine) Snapshot(group triage.GroupName) []triage.CheckStatus {
 	return statuses
 }
 
+// Stats returns what has been counted. Its groups are in the order of their names.
+func (e *Engine) Stats() triage.CheckStats {
+	var stats triage.CheckStats
+	groups := map[triage.GroupName]*triage.GroupCheckStats{}
+	for _, s := range e.shards {
+		s.do(func() { s.stats(&stats, groups) })
+	}
+	for _, name := range slices.Sorted(maps.Keys(groups)) {
+		stats.Groups = append(stats.Groups, *groups[name])
+	}
+	return stats
+}
+
 // Warm is closed when every target of the first [Engine.Set] has a result, or after the largest timeout among
 // them (at most 10 s): from then on the balancer knows enough to take traffic.
 func (e *Engine) Warm() <-chan struct{} { return e.warm }
@@ -151,9 +176,8 @@ type task struct {
 }
 
 type taskMember struct {
-	key        triage.Key
-	unresolved string
-	order      int // in the roster
+	member *triage.Member
+	order  int // in the roster
 }
 
 // split gives each shard its part of the rosters.
@@ -168,10 +192,11 @@ func (e *Engine) split(rosters []triage.Roster) [][]task {
 		for s := range parts {
 			parts[s] = append(parts[s], task{roster: r, plan: shared})
 		}
-		for order, m := range r.Members {
+		for order := range r.Members {
+			m := &r.Members[order]
 			part := parts[e.shardOf(m.Key)]
 			t := &part[len(part)-1]
-			t.members = append(t.members, taskMember{m.Key, m.Unresolved, order})
+			t.members = append(t.members, taskMember{m, order})
 		}
 	}
 	return parts

@@ -42,6 +42,7 @@ type parked struct{}
 
 func (parked) start(s *slot)            { s.flight = parked{} }
 func (parked) cancel(*slot)             {}
+func (parked) release(*slot)            {}
 func (parked) wait(time.Duration) error { return nil }
 func (parked) wake()                    {}
 func (parked) close()                   {}
@@ -192,8 +193,8 @@ func start(t *testing.T, cfg Config) (*Engine, *observed) {
 func age(e *Engine) {
 	for _, l := range e.shards {
 		l.do(func() {
-			for _, s := range l.slots {
-				s.started = s.started.Add(-minKick)
+			for _, s := range l.order {
+				s.started -= minKick
 			}
 		})
 	}
@@ -344,8 +345,8 @@ func TestNobodyLeadsThere(t *testing.T) {
 // TestNeutralResultsDecideNothing: a machine without descriptors must not eject its targets.
 func TestNeutralResultsDecideNothing(t *testing.T) {
 	l := parkedShard()
-	s := &slot{key: triage.Key{Group: "app"}, group: &group{check: fastCheck()}}
-	now := time.Unix(1_000_000, 0)
+	l.take(roster(fastCheck(), netip.MustParseAddrPort("127.0.0.1:1")))
+	s, now := l.order[0], time.Hour
 	x := func(o triage.Outcome) *triage.Exchange { return &triage.Exchange{Outcome: o} }
 	l.observe(s, x(triage.Matched), now)
 	l.batch = nil
@@ -370,19 +371,20 @@ func TestSpread(t *testing.T) {
 	l := parkedShard()
 	c := fastCheck()
 	c.Interval = 10 * time.Second
-	now := time.Unix(1_000_000, 123)
+	l.take(many(c, netip.MustParseAddrPort("127.0.0.1:1"), 10_000))
+	now := 1000*time.Second + 123
 	var tenths [10]int
-	for i := range 10_000 {
-		s := &slot{key: triage.Key{Group: "app", Target: triage.TargetID(fmt.Sprint(i))}, group: &group{check: c}, started: now}
-		next := l.after(s, now)
-		if wait := next.Sub(now); wait < c.Interval/2 || wait > c.Interval*3/2 {
+	for _, s := range l.order {
+		s.started = now
+		next := l.next(s, now)
+		if wait := next - now; wait < c.Interval/2 || wait > c.Interval*3/2 {
 			t.Fatalf("the first step is %s", wait)
 		}
 		s.started = next
-		if again := l.after(s, next.Add(time.Second)).Sub(next); again != c.Interval {
+		if again := l.next(s, next+time.Second) - next; again != c.Interval {
 			t.Fatalf("the second step is %s", again)
 		}
-		tenths[time.Duration(next.UnixNano())%c.Interval/time.Second]++
+		tenths[next%c.Interval/time.Second]++
 	}
 	for i, n := range tenths {
 		if n < 800 || n > 1200 {

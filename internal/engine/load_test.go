@@ -60,14 +60,14 @@ func TestTooManyChecksWait(t *testing.T) {
 	eventually(t, "three are under way", func() bool { return server.open.Load() == 3 })
 	l := e.shards[0]
 	eventually(t, "the others are due", func() (due bool) {
-		l.do(func() { due = len(l.queue) == 5 })
+		l.do(func() { due = l.lines[0].len() == 5 })
 		return due
 	})
 	if all := e.Snapshot("app"); len(all) != 8 || server.accepted.Load() != 3 {
 		t.Errorf("%d targets, %d connections", len(all), server.accepted.Load())
 	}
 	l.do(func() {
-		r.Members = slices.DeleteFunc(r.Members, func(m triage.Member) bool { return l.slots[m.Key].flight != nil })
+		r.Members = slices.DeleteFunc(slices.Clone(r.Members), func(m triage.Member) bool { return l.slots.Get(m.Key).flying })
 	})
 	e.Set([]triage.Roster{r})
 	eventually(t, "three others are under way", func() bool { return server.accepted.Load() == 6 && server.open.Load() == 3 })
@@ -103,16 +103,11 @@ func TestFirstChecksAreSpread(t *testing.T) {
 	l := parkedShard()
 	r := many(fastCheck(), netip.MustParseAddrPort("127.0.0.1:1"), targets)
 	spread := func() time.Duration {
-		var first, last time.Time
-		for _, s := range l.slots {
-			if first.IsZero() || s.due.Before(first) {
-				first = s.due
-			}
-			if s.due.After(last) {
-				last = s.due
-			}
+		first, last := l.order[0].due, moment(0)
+		for _, s := range l.order {
+			first, last = min(first, s.due), max(last, s.due)
 		}
-		return last.Sub(first)
+		return last - first
 	}
 	for _, when := range []string{"at the start", "after an edit of the path"} {
 		l.take(r)

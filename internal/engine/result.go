@@ -7,43 +7,78 @@ import (
 )
 
 // observe counts what a check of the slot saw.
-func (l *shard) observe(s *slot, x *triage.Exchange, now time.Time) {
+func (l *shard) observe(s *slot, x *triage.Exchange, now moment) {
+	l.excuse(s, x)
 	s.checked++
-	s.last = x
+	s.last, s.took = s.started, uint32(x.Took.Microseconds())
+	s.outcome, s.status, s.detail = x.Outcome, uint16(x.Status), x.Detail
+	counts := s.group.counts
+	counts.outcomes[x.Outcome]++
 	if x.Outcome.Verdict() == triage.Neutral {
 		s.neutral++
-		s.doubts++
-		if s.doubts == doubtAfter {
-			l.doubt(s, true, now)
+		if s.doubts++; s.doubts == doubtAfter {
+			l.doubt(s, x, true, now)
 		}
+		s.doubts = min(s.doubts, doubtAfter)
 		return
 	}
-	if s.doubts >= doubtAfter {
-		l.doubt(s, false, now)
+	if s.doubts == doubtAfter {
+		l.doubt(s, x, false, now)
 	}
 	s.doubts = 0
-	delete(l.warming, s)
+	counts.took.Observe(x.Took)
+	l.awaited(s)
 	if x.Outcome.Info().Layer == triage.LayerConnect && x.Outcome != triage.Connected && l.engine.cfg.OnConnectFailure != nil {
-		l.engine.cfg.OnConnectFailure(s.key)
+		l.engine.cfg.OnConnectFailure(s.member.Key)
 	}
+	at := l.time(now)
 	before := s.health
-	after, change := before.Observe(x.Outcome, x.Status, s.group.check.Thresholds, now)
+	after, change := before.Observe(x.Outcome, x.Status, s.group.check.Thresholds, at)
 	s.health = after
-	if change == triage.Unchanged && after.State == triage.Healthy && x.Outcome.Verdict() == triage.Pass {
-		// One of very many that went well: its bytes are of no use, and would be most of what a target costs.
-		x.Sent, x.Head, x.Body = nil, nil, nil
-	}
 	if change != triage.Unchanged {
 		l.batch = append(l.batch, triage.Transition{
-			Key: s.key, From: before, To: after, Source: triage.FromCheck, At: now, Evidence: x,
+			Key: s.member.Key, From: before, To: after, Source: triage.FromCheck, At: at, Evidence: counts.evidence(x, now),
 		})
 	}
 }
 
-func (l *shard) doubt(s *slot, doubted bool, now time.Time) {
+// excuse makes a time-out neutral if the check began late by more than a tenth of its timeout: then we have more checks
+// than we can carry, and what did not answer may be the one too many. Every other failure counts, however late.
+func (l *shard) excuse(s *slot, x *triage.Exchange) {
+	if late := s.started - s.due; x.Outcome.TimedOut() && late > s.plan().Timeout/10 {
+		x.Outcome, x.Detail = triage.CheckerLate, "it began "+late.Round(time.Millisecond).String()+" late"
+	}
+}
+
+func (l *shard) doubt(s *slot, x *triage.Exchange, doubted bool, now moment) {
 	l.batch = append(l.batch, triage.Transition{
-		Key: s.key, From: s.health, To: s.health, Source: triage.FromChecker, At: now, Evidence: s.last, Doubted: doubted,
+		Key: s.member.Key, From: s.health, To: s.health, Source: triage.FromChecker, At: l.time(now),
+		Evidence: s.group.evidence(x, now), Doubted: doubted,
 	})
+}
+
+// counts is what is counted of one group, for as long as it exists.
+type counts struct {
+	outcomes [triage.NumOutcomes]uint64
+	took     triage.Histogram
+	shown    [triage.NumOutcomes]uint8 // exchanges handed on in this minute
+	minute   int
+}
+
+// maxEvidence is how many exchanges of one outcome are handed on each minute. In a mass failure the next ones say what
+// these have said.
+const maxEvidence = 100
+
+// evidence returns a copy of the exchange that outlives it, or nil if there were many like it.
+func (c *counts) evidence(x *triage.Exchange, now moment) *triage.Exchange {
+	if minute := int(now / time.Minute); minute != c.minute {
+		c.minute, c.shown = minute, [triage.NumOutcomes]uint8{}
+	}
+	if c.shown[x.Outcome] == maxEvidence {
+		return nil
+	}
+	c.shown[x.Outcome]++
+	return x.Clone()
 }
 
 // report hands the turn's batch on.
@@ -52,18 +87,52 @@ func (l *shard) report() {
 		l.engine.cfg.OnTransitions(l.batch)
 		l.batch = nil
 	}
-	now := time.Now()
-	if l.late > 0 && now.Sub(l.lateTold) >= time.Second && l.engine.cfg.OnBehind != nil {
+	now := l.now()
+	if l.late > 0 && now-l.lateTold >= time.Second && l.engine.cfg.OnBehind != nil {
 		l.engine.cfg.OnBehind(l.late)
 		l.late, l.lateTold = 0, now
 	}
+	l.offerLevels(now)
 	l.checkWarm(now)
+}
+
+// levelParts is how many parts the targets are told in, a part each second.
+const levelParts = 64
+
+// offerLevels tells the health of the next part of the targets again, for whoever has missed a transition.
+func (l *shard) offerLevels(now moment) {
+	if l.engine.cfg.OnLevels == nil || len(l.order) == 0 || now < l.offerDue {
+		return
+	}
+	l.offerDue = now + time.Second
+	if l.offered >= len(l.order) {
+		l.offered = 0
+	}
+	part := l.order[l.offered:]
+	part = part[:min(len(part), (len(l.order)+levelParts-1)/levelParts)]
+	l.offered += len(part)
+	levels := make([]triage.HealthLevel, len(part))
+	for i, s := range part {
+		levels[i] = triage.HealthLevel{Key: s.member.Key, Health: s.health}
+	}
+	l.engine.cfg.OnLevels(levels)
+}
+
+// untilNews is how long the shard may wait, if checks leave it this time.
+func (l *shard) untilNews(now moment, wait time.Duration) time.Duration {
+	if l.warmTime > 0 && !l.isWarm {
+		wait = min(wait, l.warmTime-now)
+	}
+	if l.engine.cfg.OnLevels != nil && len(l.order) > 0 {
+		wait = min(wait, l.offerDue-now)
+	}
+	return max(0, wait)
 }
 
 // placed is a status with its place in the roster.
 type placed struct {
 	triage.CheckStatus
-	order int
+	order int32
 }
 
 // snapshot appends what is known of the shard's part of a group.
@@ -73,44 +142,65 @@ func (l *shard) snapshot(name triage.GroupName, to []placed) []placed {
 		return to
 	}
 	for _, s := range g.slots {
-		to = append(to, placed{triage.CheckStatus{
-			Key: s.key, Health: s.health, Last: s.lastCheck(), Checks: s.checked, Neutral: s.neutral, Doubted: s.doubts >= doubtAfter,
-		}, s.order})
+		status := triage.CheckStatus{
+			Key: s.member.Key, Health: s.health, Checks: uint64(s.checked), Neutral: uint64(s.neutral), Doubted: s.doubts >= doubtAfter,
+		}
+		if s.checked > 0 {
+			status.Last = triage.LastCheck{
+				Started: l.time(s.last), Took: time.Duration(s.took) * time.Microsecond,
+				Outcome: s.outcome, Status: int(s.status), Detail: s.detail,
+			}
+		}
+		to = append(to, placed{status, s.order})
 	}
 	return to
 }
 
+// stats adds what the shard has counted.
+func (l *shard) stats(to *triage.CheckStats, groups map[triage.GroupName]*triage.GroupCheckStats) {
+	to.InFlight += l.inFlight
+	to.Connections += l.idle
+	to.Waiting += l.lines[0].len() + l.lines[1].len()
+	to.MaxInFlight += l.engine.cfg.MaxInFlight
+	to.Lag.Add(l.lag)
+	for name, g := range l.groups {
+		sum := groups[name]
+		if sum == nil {
+			sum = &triage.GroupCheckStats{Group: name}
+			groups[name] = sum
+		}
+		for o, n := range g.outcomes {
+			sum.Outcomes[o] += n
+		}
+		sum.Took.Add(g.took)
+	}
+}
+
 // beginWarmUp notes, at the first Set, whose results Warm waits for.
-func (l *shard) beginWarmUp(now time.Time) {
-	if !l.warmTime.IsZero() {
+func (l *shard) beginWarmUp(now moment) {
+	if l.warmTime > 0 {
 		return
 	}
-	l.warming = make(map[*slot]bool, len(l.slots))
 	var longest time.Duration
-	for _, s := range l.slots {
-		l.warming[s] = true
+	for _, s := range l.order {
+		s.warming = true
 		longest = max(longest, s.group.check.Timeout)
 	}
-	l.warmTime = now.Add(min(longest, maxWarmUp))
+	l.warming = len(l.order)
+	l.warmTime = now + min(longest, maxWarmUp)
 }
 
-func (l *shard) checkWarm(now time.Time) {
-	if l.warming != nil && (len(l.warming) == 0 || !now.Before(l.warmTime)) {
-		l.warming = nil
+// awaited notes that nobody needs to wait for the slot any more.
+func (l *shard) awaited(s *slot) {
+	if s.warming {
+		s.warming = false
+		l.warming--
+	}
+}
+
+func (l *shard) checkWarm(now moment) {
+	if l.warmTime > 0 && !l.isWarm && (l.warming == 0 || now >= l.warmTime) {
+		l.isWarm = true
 		l.engine.shardIsWarm()
 	}
-}
-
-func (l *shard) untilWarm(now time.Time, wait time.Duration) time.Duration {
-	if l.warming == nil {
-		return wait
-	}
-	return max(0, min(wait, l.warmTime.Sub(now)))
-}
-
-func (s *slot) lastCheck() triage.LastCheck {
-	if s.last == nil {
-		return triage.LastCheck{}
-	}
-	return triage.LastCheck{Started: s.last.Started, Took: s.last.Took, Outcome: s.last.Outcome, Status: s.last.Status, Detail: s.last.Detail}
 }

@@ -2,166 +2,255 @@ package engine
 
 import (
 	"hash/maphash"
-	"slices"
+	"math/rand/v2"
 	"time"
 
 	"github.com/triage-lb/triage"
+	"github.com/triage-lb/triage/internal/keyed"
 )
 
 // set takes over what is to be checked.
 func (l *shard) set(tasks []task) {
-	now := time.Now()
-	old := l.slots
-	l.slots = make(map[triage.Key]*slot, len(old))
-	fresh := 0
-	groups := l.groups
-	l.groups = make(map[triage.GroupName]*group, len(tasks))
+	now := l.now()
+	old, groups := l.slots, l.groups
+	for s := range old.All() {
+		s.gone = true
+	}
+	size := 0
 	for _, t := range tasks {
-		g := &group{check: t.roster.HealthCheck, plan: t.plan, policy: t.roster.Policy, slots: make([]*slot, 0, len(t.members))}
-		if was := groups[t.roster.Name]; was != nil && was.check == g.check {
-			g.plan = was.plan // so that the checks under way count
+		size += len(t.members)
+	}
+	l.slots, l.order = keyed.Set[*slot]{}, make([]*slot, 0, size)
+	l.slots.Grow(size)
+	l.groups = make(map[triage.GroupName]*group, len(tasks))
+	fresh := 0
+	for _, t := range tasks {
+		g := &group{check: t.roster.HealthCheck, plan: t.plan, policy: t.roster.Policy, counts: &counts{}}
+		if was := groups[t.roster.Name]; was != nil {
+			g.counts = was.counts
+			if was.check == g.check {
+				g.plan = was.plan // so that the checks under way count
+			}
 		}
 		l.groups[t.roster.Name] = g
+		from := len(l.order)
 		for _, m := range t.members {
-			s := old[m.key]
-			delete(old, m.key)
-			known := s != nil
-			if !known {
-				s = &slot{key: m.key}
-				s.timer.Owner = s
-			}
-			changed := known && s.group.check != g.check
-			s.group, s.unresolved, s.order = g, m.unresolved, m.order
-			l.slots[m.key] = s
-			g.slots = append(g.slots, s)
-			if known && !changed {
-				continue
-			}
-			due := now.Add(time.Duration(fresh) * firstChecksPace)
-			fresh++
-			if changed {
-				l.changePlan(s, due)
-			} else {
-				l.wait(s, due)
+			s := l.enroll(old.Get(m.member.Key), m, g)
+			l.slots.Put(s)
+			l.order = append(l.order, s)
+			if s.due == 0 { // new, or to be checked by new settings
+				l.beginSoon(s, now+time.Duration(fresh)*firstChecksPace)
+				fresh++
 			}
 		}
+		g.slots = l.order[from:len(l.order):len(l.order)]
 	}
-	for _, gone := range old {
-		l.drop(gone)
+	for s := range old.All() {
+		if s.gone {
+			l.drop(s)
+		}
 	}
 	l.beginWarmUp(now)
 }
 
-// wait makes a slot without a check under way due at a time.
-func (l *shard) wait(s *slot, due time.Time) {
+// enroll returns the slot of a member, which may be known already. If it has to be checked soon it is not due at any time.
+func (l *shard) enroll(s *slot, m taskMember, g *group) *slot {
+	if s == nil {
+		s = &slot{}
+		s.timer.Owner = s
+	} else if s.group.check != g.check {
+		s.health = s.health.Undecided()
+		s.due = 0
+		if s.flying {
+			l.driver.cancel(s)
+		} else {
+			l.release(s) // the connection knows another question
+		}
+	}
+	s.member, s.group, s.order, s.gone = m.member, g, int32(m.order), false
+	return s
+}
+
+// beginSoon makes a slot due for its first check, or its first by new settings: whoever edits a check waits for the
+// answer. If one is under way it is being canceled, and finish sees to the next.
+func (l *shard) beginSoon(s *slot, due moment) {
 	s.due = due
+	if !s.flying {
+		l.wait(s)
+	}
+}
+
+// wait sets the timer of a slot without a check under way.
+func (l *shard) wait(s *slot) {
 	if !s.queued { // else its turn comes as soon as there is room
-		l.wheel.Set(&s.timer, l.since(due))
+		l.wheel.Set(&s.timer, s.due)
 	}
 }
 
-// changePlan follows up new settings of a slot. They are tried soon: whoever edits a check waits for the answer.
-func (l *shard) changePlan(s *slot, due time.Time) {
-	s.health = s.health.Undecided()
-	if s.flight == nil {
-		l.wait(s, due)
-		return
-	}
-	s.due = due // see finish
-	l.driver.cancel(s)
-}
-
+// drop ends what runs for a slot that was removed.
 func (l *shard) drop(s *slot) {
-	delete(l.warming, s)
+	l.awaited(s)
 	l.wheel.Stop(&s.timer)
-	if s.flight != nil {
+	if s.flying {
 		l.driver.cancel(s)
+	} else {
+		l.release(s)
 	}
+}
+
+// release ends a connection that was kept for the slot.
+func (l *shard) release(s *slot) {
+	if s.flight != nil {
+		l.driver.release(s)
+		l.lost(s)
+	}
+}
+
+// lost notes that a kept connection is no more.
+func (l *shard) lost(s *slot) {
+	s.flight = nil
+	l.idle--
 }
 
 // kick makes a slot due now.
 func (l *shard) kick(key triage.Key) {
-	s := l.slots[key]
-	now := time.Now()
-	if s == nil || s.flight != nil || s.started.Add(minKick).After(now) {
+	s := l.slots.Get(key)
+	now := l.now()
+	if s == nil || s.flying || s.checked > 0 && s.started+minKick > now {
 		return
 	}
-	l.wait(s, now)
+	s.due = now
+	l.wait(s)
 }
 
 // startDue starts what is due and says how long nothing else will be.
-func (l *shard) startDue(now time.Time) time.Duration {
-	l.wheel.Advance(l.since(now), l.fire)
-	started := 0
-	for started < len(l.queue) && l.inFlight < l.engine.cfg.MaxInFlight {
-		s := l.queue[started]
-		started++
-		s.queued = false
-		if l.slots[s.key] == s { // else it was removed while it was in line
-			l.start(s, now)
+func (l *shard) startDue(now moment) time.Duration {
+	l.wheel.Advance(now, l.fire)
+	for i := range l.lines {
+		for s := l.lines[i].first(); s != nil && l.hasRoom(s); s = l.lines[i].first() {
+			l.lines[i].pop()
+			s.queued = false
+			if !s.gone { // else it was removed while it was in line
+				l.start(s, now)
+			}
 		}
 	}
-	l.queue = slices.Delete(l.queue, 0, started)
 	wait := time.Hour
 	if next, ok := l.wheel.Next(); ok {
-		wait = max(0, next-l.since(now))
+		wait = max(0, next-now)
 	}
-	return l.untilWarm(now, wait)
+	return l.untilNews(now, wait)
 }
 
-func (l *shard) start(s *slot, now time.Time) {
-	if late := now.Sub(s.due); late > s.group.check.Interval {
+// enqueue puts a slot that is due in line. Encrypted checks have one of their own, as they have less room: a handshake
+// under way holds 24 KiB, and those that hang must not keep everybody else waiting.
+func (l *shard) enqueue(s *slot) {
+	s.queued = true
+	at := 0
+	if s.group.check.Protocol.Encrypted() {
+		at = 1
+	}
+	l.lines[at].push(s)
+}
+
+// hasRoom reports whether the slot's check may begin.
+func (l *shard) hasRoom(s *slot) bool {
+	if s.group.check.Protocol.Encrypted() && l.encrypted >= l.engine.cfg.MaxEncrypted {
+		return false
+	}
+	return s.flight != nil || l.inFlight+l.idle < l.engine.cfg.MaxInFlight
+}
+
+func (l *shard) start(s *slot, now moment) {
+	late := now - s.due
+	l.lag.Observe(late)
+	if late > s.group.check.Interval {
 		l.late = max(l.late, late)
 	}
 	s.started = now
-	if s.unresolved != "" {
-		l.finish(result{s, s.plan(), unresolved(s, now)})
+	l.inFlight++
+	if s.group.check.Protocol.Encrypted() {
+		l.encrypted++
+	}
+	if s.flight != nil {
+		l.idle--
+	}
+	s.flying = true
+	if s.member.Unresolved != "" {
+		l.finish(result{slot: s, plan: s.plan(), exchange: l.unresolved(s)})
 		return
 	}
-	l.inFlight++
 	l.driver.start(s)
 }
 
 // unresolved is the exchange of a check that had no address to go to.
-func unresolved(s *slot, now time.Time) *triage.Exchange {
+func (l *shard) unresolved(s *slot) *triage.Exchange {
 	return &triage.Exchange{
-		Key:     s.key,
+		Key:     s.member.Key,
 		Dialect: s.plan().Dialect.Name,
-		Started: now,
+		Started: l.time(s.started),
 		Timing:  triage.NoTiming(),
 		Outcome: triage.ResolveFailed,
-		Detail:  s.unresolved,
+		Detail:  s.member.Unresolved,
 	}
 }
 
-// finish counts a result and makes the slot wait for its next check.
-func (l *shard) finish(r result) {
+// finish counts a result and makes the slot wait for its next check. It reports whether the slot keeps the connection,
+// which is idle from now on; else the driver ends it and forgets the slot.
+func (l *shard) finish(r result) (keep bool) {
 	s := r.slot
-	if s.flight != nil {
+	s.flying = false
+	l.inFlight--
+	if r.plan.Protocol.Encrypted() {
+		l.encrypted--
+	}
+	valid := !s.gone && r.plan == s.plan()
+	// What keeps connections leaves a quarter of the room to those that have none.
+	keep = r.reusable && valid && l.idle < l.engine.cfg.MaxInFlight*3/4
+	if keep {
+		l.idle++
+	} else {
 		s.flight = nil
-		l.inFlight--
 	}
-	if l.slots[s.key] != s {
-		return // removed meanwhile
+	if s.gone {
+		return keep
 	}
-	now := time.Now()
-	if r.plan == s.plan() {
-		s.due = l.after(s, now)
+	if valid {
+		now := l.now()
 		l.observe(s, r.exchange, now)
-	} // else the settings changed meanwhile, and changePlan has made it due by the new ones
-	l.wait(s, s.due)
+		s.due = l.next(s, now)
+	} // else the settings changed meanwhile, and beginSoon has made it due by the new ones
+	l.wait(s)
+	return keep
 }
 
-// after is when the slot's next check begins. Checks run at a fixed rate, start to start, as AWS's do, each
-// target at its own point of the interval: a hash of its key spreads them, and stays over reloads. The first
-// step onto that grid may be shorter than the interval, but never shorter than half of it.
-func (l *shard) after(s *slot, now time.Time) time.Time {
-	interval := s.group.check.Interval
-	offset := time.Duration(maphash.Comparable(l.engine.seed, s.key) % uint64(interval))
-	from := s.started.Add(interval / 2)
-	if from.Before(now) {
-		from = now
+// next is when the slot's next check begins. Checks run at a fixed rate, start to start, as AWS's do, each target at
+// its own point of the interval: a hash of its key spreads them, and stays over reloads. The first step onto that grid
+// may be shorter than the interval, or longer, by half of it at most.
+//
+// An interval that is used for some states only is kept from one start to the next without a grid, as
+// whoever sets it wants a result after this time and no later; the starts are spread already.
+func (l *shard) next(s *slot, now moment) (due moment) {
+	check := &s.group.check
+	pace := check.Pace(s.health)
+	switch {
+	case s.plan().Dialect.Timing.EndToStart:
+		due = now + pace
+	case pace == check.Interval:
+		// An eighth is for starts that were late themselves, so that after the largest jitter nobody skips a turn.
+		due = l.onGrid(s, s.started+min(pace/2, pace*7/8-check.Jitter))
+	default:
+		due = s.started + pace
 	}
-	since := time.Duration(from.UnixNano()) - offset
-	return from.Add(interval - since%interval)
+	if check.Jitter > 0 {
+		due += rand.N(check.Jitter)
+	}
+	return max(now, due)
+}
+
+// onGrid is the slot's point of the interval that comes next after a moment.
+func (l *shard) onGrid(s *slot, after moment) moment {
+	interval := s.group.check.Interval
+	offset := moment(maphash.Comparable(l.engine.seed, s.member.Key) % uint64(interval))
+	return after + interval - (after+interval-offset)%interval
 }

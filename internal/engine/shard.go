@@ -6,71 +6,95 @@ import (
 	"time"
 
 	"github.com/triage-lb/triage"
+	"github.com/triage-lb/triage/internal/keyed"
 	"github.com/triage-lb/triage/internal/loop"
 	"github.com/triage-lb/triage/internal/probe"
 )
 
-// shard is a part of the targets, with the goroutine that checks them. Everything below mail is owned by it.
+// shard is a part of the targets, with the goroutine that checks them. Everything below kicks is owned by it.
 type shard struct {
 	engine *Engine
 	driver driver
 	ready  chan struct{} // closed when driver is there
-	epoch  time.Time     // from which the timers count
+	epoch  time.Time     // from which moments count
 
 	mu    sync.Mutex
 	mail  []func()                // guarded by mu
 	kicks map[triage.Key]struct{} // guarded by mu
 
-	slots    map[triage.Key]*slot
-	groups   map[triage.GroupName]*group
-	wheel    loop.Wheel[*slot]
-	queue    []*slot // due, in the order in which they became so
-	inFlight int
-	batch    []triage.Transition
-	fire     func(*loop.Timer[*slot])
+	slots  keyed.Set[*slot]
+	order  []*slot // the same, group by group
+	groups map[triage.GroupName]*group
+	wheel  loop.Wheel[*slot]
+	lines  [2]line // of those that are due: for checks in plain text, and encrypted ones
+	batch  []triage.Transition
+	fire   func(*loop.Timer[*slot])
 
-	late     time.Duration // the worst late start since it was told
-	lateTold time.Time
+	inFlight  int // checks under way
+	encrypted int // … of those, over TLS
+	idle      int // connections that wait for the next check of their target
 
-	warming  map[*slot]bool // slots of the first set without a result; nil once warm
-	warmTime time.Time      // when we stop waiting for them
+	lag      triage.Histogram
+	late     moment // the worst late start since it was told
+	lateTold moment
+	offered  int    // how far in order levels were told
+	offerDue moment // when the next ones are
+
+	warming  int    // slots of the first set without a result
+	warmTime moment // when we stop waiting for them; 0: no set yet
+	isWarm   bool
 }
 
-// group is what the slots of one group share. It is replaced, never changed.
+// moment is a time as a shard counts it: since its epoch. A third of the size of a time.Time, and what timers want.
+type moment = time.Duration
+
+// group is what the slots of one group share. It is replaced, never changed, but for what it counts.
 type group struct {
 	check  triage.HealthCheck
 	plan   *probe.Plan
 	policy triage.AddressPolicy
-	slots  []*slot // in the order of the roster
+	slots  []*slot // part of shard.order, in the order of the roster
+	*counts
 }
 
-// slot is one target of one group: its check and what came of it.
+// slot is one target of one group: its check and what came of it. There are very many, so every word counts: nothing
+// is kept that the next check or the roster tells.
 type slot struct {
-	key        triage.Key
-	group      *group
-	unresolved string
-	order      int // in the group's roster
-	flight     any // the driver's handle of the check under way; nil if there is none
-
+	member *triage.Member // of the roster
+	group  *group
+	flight any // what the driver holds for the slot: the check under way, or a kept connection; nil if nothing
 	timer  loop.Timer[*slot]
-	due    time.Time
-	queued bool // due, and in line
+	due    moment
 
 	health  triage.Health
-	last    *triage.Exchange
-	started time.Time // of the last check
-	checked uint64
-	neutral uint64
-	doubts  int // neutral results in a row
+	started moment // of the check under way, or else the last
+	last    moment // when the last one that ended began; the next four are of it
+	detail  string
+	took    uint32 // microseconds
+	status  uint16
+	outcome triage.Outcome
+	doubts  uint8  // neutral results in a row, up to doubtAfter
+	checked uint32 // checks that ended
+	neutral uint32 // … of those, neutral
+	order   int32  // in the group's roster
+
+	flying  bool // a check is under way
+	queued  bool // due, and in line
+	warming bool // awaited, see Engine.Warm
+	gone    bool // removed
 }
+
+// KeyOf is what the slot is found by.
+func (s *slot) KeyOf() *triage.Key { return &s.member.Key }
 
 func (s *slot) plan() *probe.Plan { return s.group.plan }
 
 // result is a check that ended.
 type result struct {
 	slot     *slot
-	plan     *probe.Plan // that it was made with
-	exchange *triage.Exchange
+	plan     *probe.Plan      // that it was made with
+	exchange *triage.Exchange // lent until finish returns
+	reusable bool             // the connection could serve the next check
 }
 
 func newShard(e *Engine) *shard {
@@ -79,17 +103,16 @@ func newShard(e *Engine) *shard {
 		ready:  make(chan struct{}),
 		epoch:  time.Now(),
 		kicks:  map[triage.Key]struct{}{},
-		slots:  map[triage.Key]*slot{},
 	}
-	l.fire = func(t *loop.Timer[*slot]) {
-		t.Owner.queued = true
-		l.queue = append(l.queue, t.Owner)
-	}
+	l.fire = func(t *loop.Timer[*slot]) { l.enqueue(t.Owner) }
 	return l
 }
 
-// since is a moment as the timers count it.
-func (l *shard) since(t time.Time) time.Duration { return t.Sub(l.epoch) }
+// now is the present moment.
+func (l *shard) now() moment { return time.Since(l.epoch) }
+
+// time is a moment as everybody else knows it.
+func (l *shard) time(m moment) time.Time { return l.epoch.Add(m) }
 
 // run is the shard's goroutine.
 func (l *shard) run(ctx context.Context) (err error) {
@@ -101,7 +124,7 @@ func (l *shard) run(ctx context.Context) (err error) {
 	defer context.AfterFunc(ctx, l.driver.wake)()
 	for ctx.Err() == nil {
 		l.readMail()
-		most := l.startDue(time.Now())
+		most := l.startDue(l.now())
 		l.report()
 		if err := l.driver.wait(most); err != nil {
 			return err

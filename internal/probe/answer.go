@@ -1,7 +1,6 @@
 package probe
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 
@@ -11,22 +10,51 @@ import (
 
 // answer reads an HTTP answer as it comes in and judges it. The zero value is ready.
 type answer struct {
-	head     []byte // what came until the head was complete; then the head alone
-	scanned  int    // how far head was searched for its end
-	interim  int    // answers 1xx so far
+	buf      []byte // what came until the head was complete
+	from     int    // where in buf the head begins, after interim answers
+	scanned  int    // how far after from the head's end was searched for
+	head     []byte // part of buf, once complete
+	fields   []http1.Field
+	interim  int // answers 1xx so far
 	headDone bool
 	status   int
 	framing  http1.FramingKind
+	keeps    bool // the server keeps the connection
 	body     http1.Body
 	kept     []byte
 	size     int64
 	complete bool // head and body came whole
+	surplus  bool // and something after them
 }
+
+// maxSpare bounds the memory that waits for the next answer.
+const maxSpare = 4 << 10
+
+// reset makes the answer ready for the next one and keeps its memory, unless that has become much.
+func (a *answer) reset() {
+	next := answer{fields: a.fields[:0]}
+	if cap(a.buf) <= maxSpare {
+		next.buf = a.buf[:0]
+	}
+	if cap(a.kept) <= maxSpare {
+		next.kept = a.kept[:0]
+	}
+	if cap(a.fields) > maxSpare/64 {
+		next.fields = nil
+	}
+	*a = next
+}
+
+// empty reports whether not one byte has come.
+func (a *answer) empty() bool { return len(a.buf) == 0 }
+
+// persistent reports whether the connection may be asked again.
+func (a *answer) persistent() bool { return a.complete && a.keeps && !a.surplus }
 
 // read takes the next bytes. decided is true once the check has its verdict.
 func (a *answer) read(p *Plan, b []byte) (o triage.Outcome, detail string, decided bool) {
 	if !a.headDone {
-		a.head = append(a.head, b...)
+		a.buf = append(a.buf, b...)
 		rest, o, detail, decided := a.readHead(p)
 		if decided || !a.headDone {
 			return o, detail, decided
@@ -39,34 +67,33 @@ func (a *answer) read(p *Plan, b []byte) (o triage.Outcome, detail string, decid
 // readHead looks for the end of the head, past interim answers, and returns what came after it.
 func (a *answer) readHead(p *Plan) (rest []byte, o triage.Outcome, detail string, decided bool) {
 	for {
-		if !http1.Plausible(a.head) {
-			return nil, triage.NotHTTP, fmt.Sprintf("it begins with %s", quoteStart(a.head)), true
+		head := a.buf[a.from:]
+		if !http1.Plausible(head) {
+			return nil, triage.NotHTTP, fmt.Sprintf("it begins with %s", quoteStart(head)), true
 		}
-		n, next := http1.HeadEnd(a.head, a.scanned)
-		if n == 0 && len(a.head) > maxHead || n > maxHead {
+		n, next := http1.HeadEnd(head, a.scanned)
+		if n == 0 && len(head) > maxHead || n > maxHead {
 			return nil, triage.HeadTooLarge, fmt.Sprintf("more than %d bytes", maxHead), true
 		}
 		if n == 0 {
 			a.scanned = next
 			return nil, 0, "", false
 		}
-		r, _, err := http1.ParseResponse(a.head[:n], nil, http1.Limits{Head: maxHead})
+		r, _, err := http1.ParseResponse(head[:n], a.fields[:0], http1.Limits{Head: maxHead})
 		if errors.Is(err, http1.ErrTooLarge) {
 			return nil, triage.HeadTooLarge, err.Error(), true
 		}
 		if err != nil {
 			return nil, triage.NotHTTP, err.Error(), true
 		}
+		a.fields = r.Fields
 		if r.Status >= 200 || r.Status == 101 {
 			return a.beginBody(p, r, n)
 		}
 		if a.interim++; a.interim > maxInterim {
 			return nil, triage.NotHTTP, fmt.Sprintf("more than %d interim answers (%d)", maxInterim, r.Status), true
 		}
-		a.head, a.scanned = a.head[n:], 0
-		if len(a.head) == 0 {
-			return nil, 0, "", false
-		}
+		a.from, a.scanned = a.from+n, 0
 	}
 }
 
@@ -77,9 +104,9 @@ func (a *answer) beginBody(p *Plan, r http1.Response, n int) (rest []byte, o tri
 		return nil, triage.NotHTTP, err.Error(), true
 	}
 	a.headDone, a.framing = true, framing.Kind
+	a.keeps = r.Persistent()
 	a.body = http1.NewBody(framing)
-	rest = a.head[n:]
-	a.head = a.head[:n:n]
+	a.head, rest = a.buf[a.from:a.from+n], a.buf[a.from+n:]
 	if framing.Kind == http1.UntilClose && p.Dialect.FramedBody && p.Codes.Match(a.status) {
 		return nil, triage.BodyUnframed, "", true
 	}
@@ -98,7 +125,7 @@ func (a *answer) readBody(p *Plan, b []byte) (o triage.Outcome, detail string, d
 		}
 		b = b[n:]
 	}
-	a.complete = a.body.Done()
+	a.complete, a.surplus = a.body.Done(), len(b) > 0
 	if a.complete || a.size > maxBody {
 		return a.judge(p, triage.Matched), "", true
 	}
@@ -121,10 +148,10 @@ func (a *answer) end(p *Plan, how string) (triage.Outcome, string) {
 		if how == "reset" {
 			o = triage.ResetBeforeAnswer
 		}
-		if len(a.head) == 0 {
-			return o, "not one byte came"
+		if head := a.buf[a.from:]; len(head) > 0 {
+			return o, fmt.Sprintf("after %d bytes of the head", len(head))
 		}
-		return o, fmt.Sprintf("after %d bytes of the head", len(a.head))
+		return o, "not one byte came"
 	}
 	if how == "closed" && a.body.EOF() == nil {
 		return a.judge(p, triage.Matched), ""
@@ -143,13 +170,16 @@ func (a *answer) keep(p *Plan, data []byte) {
 // maxKeptHead bounds what an exchange holds of bytes that never became a head.
 const maxKeptHead = 16 << 10
 
-func (a *answer) store(x *triage.Exchange) {
+// show lets the exchange show what came. It is the answer's memory.
+func (a *answer) show(x *triage.Exchange) {
 	x.Status = a.status
 	x.Head = a.head
-	if len(a.head) > maxKeptHead {
-		x.Head, x.Truncated = a.head[:maxKeptHead], true
+	if !a.headDone {
+		x.Head = a.buf[a.from:]
 	}
-	x.Head = bytes.Clone(x.Head) // a.head may be the end of something much larger
+	if len(x.Head) > maxKeptHead {
+		x.Head, x.Truncated = x.Head[:maxKeptHead], true
+	}
 	x.Body, x.BodySize = a.kept, a.size
 	if int64(len(a.kept)) < a.size {
 		x.Truncated = true

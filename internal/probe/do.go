@@ -17,55 +17,99 @@ import (
 // the plan's port if that has one, never through a proxy, unless the policy refuses that. When ctx ends, the check ends as canceled. Failing checks
 // are results, so there is no error.
 func Do(ctx context.Context, p *Plan, key triage.Key, policy triage.AddressPolicy) *triage.Exchange {
+	var c Client
+	defer c.Close()
+	return c.Do(ctx, p, key, policy)
+}
+
+// Client runs the checks of one target one after another, and keeps the connection between them where the plan says so.
+// The zero value is ready. It serves one goroutine at a time.
+type Client struct {
+	session Session
+	conn    *net.TCPConn // kept from the check before; nil if there is none
+}
+
+// Do is the function [Do]; its result is lent until the next one. While the client holds a connection, key, plan and
+// policy must be those of the check before.
+func (c *Client) Do(ctx context.Context, p *Plan, key triage.Key, policy triage.AddressPolicy) *triage.Exchange {
 	start := time.Now()
-	d := driver{timeout: p.Timeout, deadline: start.Add(p.Timeout)}
-	session, action := p.Start(key, start)
-	defer session.Stop()
-	buf := make([]byte, 4<<10)
+	d := driver{ctx: ctx, timeout: p.Timeout, deadline: start.Add(p.Timeout)}
+	defer func() { d.unwatch() }()
+	if c.conn != nil {
+		d.watch(c.conn)
+		c.conn = nil
+	}
+	action := c.session.Begin(p, key, start)
+	buf := make([]byte, readSize)
 	for {
 		var e Event
 		switch action.Kind {
 		case Dial:
-			e = d.dial(ctx, session.Exchange().Address, policy)
-			if d.conn != nil {
-				stop := context.AfterFunc(ctx, func() { d.conn.SetDeadline(time.Unix(1, 0)) })
-				defer stop()
-			}
+			d.close(dialect.CloseFIN)
+			e = d.dial(c.session.Exchange().Address, policy)
 		case Write:
 			e = d.write(action.Data)
 		case Wait:
 			e = d.read(buf)
 		case Done:
+			if action.Keep && d.unwatch() {
+				c.conn = d.conn
+				return c.session.Exchange()
+			}
+			c.session.Stop()
 			d.close(action.Close)
-			return session.Exchange()
+			return c.session.Exchange()
 		}
 		e.At = time.Now()
 		if ctx.Err() != nil && e.Kind != Data && e.Kind != EOF {
 			e.Kind = Canceled
 		}
-		action = session.Handle(e)
+		action = c.session.Handle(e)
 	}
 }
 
-// driver is the connection of one check.
+// Kept reports whether the client holds a connection for its next check.
+func (c *Client) Kept() bool { return c.conn != nil }
+
+// Close ends the connection that was kept, if there is one, and frees what the last check has left.
+func (c *Client) Close() {
+	c.session.Stop()
+	if c.conn != nil {
+		c.conn.Close()
+		c.conn = nil
+	}
+}
+
+// driver is the connection of one check. It lives as long as one call of Do, whose context it holds.
 type driver struct {
+	ctx      context.Context
 	conn     *net.TCPConn
+	stop     func() bool // stops waiting for ctx
 	timeout  time.Duration
 	deadline time.Time
 	noticed  time.Time // when we saw that the deadline had passed, and took a last look; zero before
 }
 
-func (d *driver) dial(ctx context.Context, to netip.AddrPort, policy triage.AddressPolicy) Event {
+// watch takes a connection on: reading and writing end at the deadline, or when ctx does.
+func (d *driver) watch(conn *net.TCPConn) {
+	d.conn = conn
+	conn.SetDeadline(d.deadline)
+	d.stop = context.AfterFunc(d.ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
+}
+
+// unwatch leaves the connection to itself. It returns false if ctx has ended.
+func (d *driver) unwatch() bool { return d.stop == nil || d.stop() }
+
+func (d *driver) dial(to netip.AddrPort, policy triage.AddressPolicy) Event {
 	if err := policy.Check(to); err != nil {
 		return Event{Kind: ConnectFailed, Err: err}
 	}
 	dialer := net.Dialer{Deadline: d.deadline, KeepAliveConfig: net.KeepAliveConfig{Enable: false}, KeepAlive: -1}
-	c, err := dialer.DialContext(ctx, "tcp", to.String())
+	c, err := dialer.DialContext(d.ctx, "tcp", to.String())
 	if err != nil {
 		return d.failed(ConnectFailed, err)
 	}
-	d.conn = c.(*net.TCPConn)
-	d.conn.SetDeadline(d.deadline)
+	d.watch(c.(*net.TCPConn))
 	local, _ := netip.ParseAddrPort(d.conn.LocalAddr().String())
 	return Event{Kind: Connected, Local: local}
 }
@@ -73,7 +117,7 @@ func (d *driver) dial(ctx context.Context, to netip.AddrPort, policy triage.Addr
 func (d *driver) write(b []byte) Event {
 	if _, err := d.conn.Write(b); err != nil {
 		// The peer may have answered before it stopped reading: what it said counts more.
-		if e := d.read(make([]byte, 4<<10)); e.Kind == Data {
+		if e := d.read(make([]byte, readSize)); e.Kind == Data {
 			return e
 		}
 		return d.failed(Reset, err)
@@ -130,8 +174,10 @@ func (d *driver) close(how dialect.Close) {
 	if d.conn == nil {
 		return
 	}
+	d.unwatch()
 	if how == dialect.CloseRST {
 		d.conn.SetLinger(0)
 	}
 	d.conn.Close()
+	d.conn = nil
 }

@@ -5,7 +5,8 @@
 // timer or a clock, so recorded bytes drive it in tests, and any driver drives it in production: an event
 // loop, or [Do], which runs one check over a blocking connection.
 //
-// The settings of a check are compiled once into a [Plan], which any number of sessions share. A Session
+// The settings of a check are compiled once into a [Plan], which any number of sessions share. A Session is one check
+// after another: its memory serves again, and so does its connection if the plan says so and the target agrees. It
 // belongs to one goroutine; it starts none, but a TLS handshake runs as a coroutine of the goroutine that
 // drives the session, and must be driven to its end, by the verdict or by [Session.Stop], on that goroutine.
 //
@@ -32,6 +33,7 @@ type Plan struct {
 	Codes    triage.Matcher
 	Timeout  time.Duration // for the whole check, from before the connect to the last byte
 	KeepBody int           // bytes of content kept in the exchange; Compile sets DefaultKeepBody
+	Reuse    bool          // ask on the connection of the check before, where that may be
 	tls      *tls.Config
 }
 
@@ -56,6 +58,7 @@ func Compile(spec *dialect.Spec, c triage.HealthCheck) *Plan {
 		Codes:    c.SuccessCodes,
 		Timeout:  c.Timeout,
 		KeepBody: DefaultKeepBody,
+		Reuse:    c.ReuseConnection && c.Protocol.Asks(),
 	}
 	if c.Protocol.Encrypted() {
 		p.tls = spec.TLS.Config()
@@ -112,6 +115,7 @@ type Action struct {
 	Kind  ActionKind
 	Data  []byte        // Write: the bytes; valid until the next event
 	Close dialect.Close // Done: how to end the connection, if there is one
+	Keep  bool          // Done: the connection may stay, for the session's next check
 }
 
 // ActionKind is the kind of an [Action].
@@ -119,8 +123,8 @@ type ActionKind uint8
 
 // The actions.
 const (
-	Dial  ActionKind = iota // connect to the exchange's Address; answer with Connected or ConnectFailed
+	Dial  ActionKind = iota // end the connection, if there is one, and connect to the exchange's Address; answer with Connected or ConnectFailed
 	Write                   // write Data; answer with Written or Reset
 	Wait                    // wait for Data, EOF or Reset
-	Done                    // the verdict is in the exchange; close the connection and forget the session
+	Done                    // the verdict is in the exchange; end the connection unless it is to be kept
 )

@@ -8,11 +8,13 @@ import (
 	"github.com/triage-lb/triage/internal/dialect"
 )
 
-// Session is one check of one address. Make it with [Plan.Start].
+// Session is one check of one address, and then the next. Make it with [Plan.Start], or use a zero Session with
+// [Session.Begin].
 type Session struct {
 	plan    *Plan
-	x       *triage.Exchange
+	x       triage.Exchange
 	stage   stage
+	open    bool      // a connection is kept from the check before
 	mark    time.Time // when the current phase began
 	tls     *tlsStream
 	answer  answer
@@ -35,24 +37,36 @@ const (
 // Start begins a check and returns its session and first action. The deadline that the driver keeps is now
 // plus the plan's timeout. The exchange is complete once an action is Done.
 func (p *Plan) Start(key triage.Key, now time.Time) (*Session, Action) {
-	s := &Session{
-		plan: p,
-		x: &triage.Exchange{
-			Key:     key,
-			Address: p.address(key),
-			Dialect: p.Dialect.Name,
-			Started: now,
-			Timing:  triage.NoTiming(),
-		},
-		mark: now,
-	}
-	return s, Action{Kind: Dial}
+	s := &Session{}
+	return s, s.Begin(p, key, now)
 }
 
-// Exchange returns what the check saw. It is complete, and read-only, once an action was Done.
-func (s *Session) Exchange() *triage.Exchange { return s.x }
+// Begin begins a check with the memory of the one before, which must be over, and whose exchange becomes void. If the
+// connection was kept, key and plan must be those of the check before, and the first action is to write; call
+// [Session.Stop] first if it has been lost.
+func (s *Session) Begin(p *Plan, key triage.Key, now time.Time) Action {
+	s.x = triage.Exchange{
+		Key:     key,
+		Address: p.address(key),
+		Dialect: p.Dialect.Name,
+		Started: now,
+		Timing:  triage.NoTiming(),
+		Reused:  s.open,
+	}
+	s.plan, s.mark = p, now
+	s.answer.reset()
+	if s.open {
+		s.open = false
+		return s.ask(now)
+	}
+	s.stage = connecting
+	return Action{Kind: Dial}
+}
 
-// Handle takes one event and returns what to do next. After Done it must not be called again.
+// Exchange returns what the check saw. It is complete once an action was Done, and lent until the next Begin.
+func (s *Session) Exchange() *triage.Exchange { return &s.x }
+
+// Handle takes one event and returns what to do next. After Done comes Begin or nothing.
 func (s *Session) Handle(e Event) Action {
 	switch e.Kind {
 	case DeadlinePassed:
@@ -74,10 +88,13 @@ func (s *Session) Handle(e Event) Action {
 	return s.plain(e)
 }
 
-// Stop ends a session that will get no verdict, and frees what it holds. It may be called after Done.
+// Stop says that the connection is no more, and frees what the session holds for it. A check that is under way gets no
+// verdict. It may be called at any time.
 func (s *Session) Stop() {
+	s.open = false
 	if s.tls != nil {
 		s.tls.stop()
+		s.tls = nil
 	}
 }
 
@@ -89,47 +106,75 @@ func (s *Session) connected(e Event) Action {
 		return s.verdict(triage.Connected, "", e.At)
 	case s.plan.Protocol.Encrypted():
 		s.stage = handshaking
-		s.tls = newTLSStream(s.plan.tls)
+		s.tls = newTLSStream(s.plan.tls, s.x.Address)
 		return s.encrypted(e)
 	}
-	return s.ask()
+	return s.ask(e.At)
 }
 
 // ask writes the request.
-func (s *Session) ask() Action {
+func (s *Session) ask(now time.Time) Action {
 	s.stage = asking
-	s.request = s.plan.Dialect.AppendRequest(nil, dialect.Question{
+	s.request = s.plan.Dialect.AppendRequest(s.request[:0], dialect.Question{
 		Protocol: s.plan.Protocol,
 		Address:  s.x.Address,
 		Path:     s.plan.Path,
 		Host:     s.plan.Host,
 		Extra:    s.plan.Extra,
+		Keep:     s.plan.Reuse,
 	})
 	s.x.Sent = s.request
-	return Action{Kind: Write, Data: s.request}
+	if s.tls == nil {
+		return Action{Kind: Write, Data: s.request}
+	}
+	out, err := s.tls.encrypt(s.request)
+	if err != nil {
+		return s.tlsEnded(err, now)
+	}
+	return Action{Kind: Write, Data: out}
 }
 
 // plain handles what happens on the connection, or inside TLS, once the request may be sent.
 func (s *Session) plain(e Event) Action {
 	switch e.Kind {
 	case Written:
-		if s.stage == asking {
-			s.stage, s.mark = reading, e.At
-		}
+		s.asked(e.At)
 		return Action{Kind: Wait}
 	case Data:
 		return s.data(e)
 	case EOF:
-		o, detail := s.answer.end(s.plan, "closed")
-		return s.verdict(o, detail, e.At)
-	default: // Reset
-		// A server may answer and reset before it has read the whole request; what came counts.
-		o, detail := s.answer.end(s.plan, "reset")
-		if o.Verdict() != triage.Pass && resourceFault(e.Err) {
-			o, detail = triage.OutOfResources, e.Err.Error()
-		}
-		return s.verdict(o, detail, e.At)
+		return s.ended("closed", nil, e.At)
 	}
+	return s.ended("reset", e.Err, e.At)
+}
+
+// asked notes that the request is with the kernel.
+func (s *Session) asked(at time.Time) {
+	if s.stage == asking {
+		s.stage, s.mark = reading, at
+	}
+}
+
+// ended gives the verdict when the connection is over. A server may answer and reset before it has read the
+// whole request; what came counts.
+func (s *Session) ended(how string, err error, at time.Time) Action {
+	if s.x.Reused && s.answer.empty() {
+		return s.again(at)
+	}
+	o, detail := s.answer.end(s.plan, how)
+	if o.Verdict() != triage.Pass && err != nil && resourceFault(err) {
+		o, detail = triage.OutOfResources, err.Error()
+	}
+	return s.verdict(o, detail, at)
+}
+
+// again asks on a new connection, because the kept one died before the first byte of an answer. That is no fault of the
+// target: it may end a connection that is idle whenever it likes (RFC 9112 section 9.5).
+func (s *Session) again(at time.Time) Action {
+	s.Stop()
+	s.x.Reused = false
+	s.stage, s.mark = connecting, at
+	return Action{Kind: Dial}
 }
 
 func (s *Session) data(e Event) Action {
@@ -177,7 +222,8 @@ func (s *Session) limit(o triage.Outcome) string {
 	return fmt.Sprintf("the limit is %s", s.plan.Timeout)
 }
 
-// verdict ends the check.
+// verdict ends the check. The connection stays only after a pass: whoever failed is asked on a new one, so that no
+// target is taken out for what is wrong with a single connection.
 func (s *Session) verdict(o triage.Outcome, detail string, at time.Time) Action {
 	if s.answer.headDone {
 		s.enter(triage.PhaseBody, at)
@@ -185,7 +231,11 @@ func (s *Session) verdict(o triage.Outcome, detail string, at time.Time) Action 
 	s.stage = done
 	s.x.Outcome, s.x.Detail = o, detail
 	s.x.Took = at.Sub(s.x.Started)
-	s.answer.store(s.x)
+	s.answer.show(&s.x)
+	if s.plan.Reuse && o == triage.Matched && s.answer.persistent() {
+		s.open = true
+		return Action{Kind: Done, Close: s.plan.Dialect.Close, Keep: true}
+	}
 	s.Stop()
 	return Action{Kind: Done, Close: s.closing()}
 }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"iter"
 	"net"
+	"net/netip"
 	"time"
 
 	"github.com/triage-lb/triage"
@@ -15,9 +16,10 @@ import (
 // (iter.Pull) over a connection in memory. It runs until it wants bytes that have not come, then yields what
 // it has to say. It must be driven and stopped on the goroutine that made it.
 type tlsStream struct {
-	conn memConn
-	next func() (tlsStep, bool)
-	stop func()
+	conn   memConn
+	client *tls.Conn
+	next   func() (tlsStep, bool)
+	stop   func()
 }
 
 // tlsStep is what the coroutine says when it yields.
@@ -31,44 +33,44 @@ type tlsStepKind uint8
 
 const (
 	tlsNeedsInput tlsStepKind = iota
-	tlsHandshaken             // what to send next goes into tlsStream.send
+	tlsHandshaken
 	tlsPlain
 	tlsFailed // the handshake, or the stream after it, ended
 )
 
 // memConn is the connection that crypto/tls sees.
 type memConn struct {
+	peer    netip.AddrPort
 	in, out []byte
 	closed  error // what reading gives once in is empty; nil: wait
-	request []byte
 	yield   func(tlsStep) bool
 }
 
-func newTLSStream(config *tls.Config) *tlsStream {
-	t := &tlsStream{}
+func newTLSStream(config *tls.Config, peer netip.AddrPort) *tlsStream {
+	t := &tlsStream{conn: memConn{peer: peer}}
+	t.client = tls.Client(&t.conn, config)
 	t.next, t.stop = iter.Pull(func(yield func(tlsStep) bool) {
 		t.conn.yield = yield
-		t.run(tls.Client(&t.conn, config), yield)
+		t.run(yield)
 	})
 	return t
 }
 
-// run is the coroutine: handshake, request, answer.
-func (t *tlsStream) run(c *tls.Conn, yield func(tlsStep) bool) {
-	if err := c.Handshake(); err != nil {
+// readSize is how much is decrypted at once. Larger records (16 KiB at most, RFC 8446 section 5.1) come in parts.
+const readSize = 4 << 10
+
+// run is the coroutine: the handshake, then answers for as long as the connection lasts.
+func (t *tlsStream) run(yield func(tlsStep) bool) {
+	if err := t.client.Handshake(); err != nil {
 		yield(tlsStep{kind: tlsFailed, err: err})
 		return
 	}
 	if !yield(tlsStep{kind: tlsHandshaken}) {
 		return
 	}
-	if _, err := c.Write(t.conn.request); err != nil {
-		yield(tlsStep{kind: tlsFailed, err: err})
-		return
-	}
-	buf := make([]byte, 16<<10) // a TLS record's content at most (RFC 8446 section 5.1)
+	buf := make([]byte, readSize)
 	for {
-		n, err := c.Read(buf)
+		n, err := t.client.Read(buf)
 		if n > 0 && !yield(tlsStep{kind: tlsPlain, plain: buf[:n]}) {
 			return
 		}
@@ -77,6 +79,13 @@ func (t *tlsStream) run(c *tls.Conn, yield func(tlsStep) bool) {
 			return
 		}
 	}
+}
+
+// encrypt returns what to send for b, and anything that was to be sent before it. It does not need the coroutine, which
+// at that time has yielded within a Read or between two: crypto/tls reads and writes independently.
+func (t *tlsStream) encrypt(b []byte) ([]byte, error) {
+	_, err := t.client.Write(b)
+	return t.conn.out, err
 }
 
 func (c *memConn) Read(b []byte) (int, error) {
@@ -98,11 +107,13 @@ func (c *memConn) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
+// RemoteAddr is the target's address: by it crypto/tls finds the session to resume.
+func (c *memConn) RemoteAddr() net.Addr { return net.TCPAddrFromAddrPort(c.peer) }
+
 // The rest of net.Conn: the driver keeps the deadline and closes the real connection.
 
 func (c *memConn) Close() error                     { return nil }
 func (c *memConn) LocalAddr() net.Addr              { return nil }
-func (c *memConn) RemoteAddr() net.Addr             { return nil }
 func (c *memConn) SetDeadline(time.Time) error      { return nil }
 func (c *memConn) SetReadDeadline(time.Time) error  { return nil }
 func (c *memConn) SetWriteDeadline(time.Time) error { return nil }
@@ -129,9 +140,7 @@ func (s *Session) encrypted(e Event) Action {
 		c.closed = e.Err
 	case Written:
 		c.out = c.out[:0]
-		if s.stage == asking {
-			s.stage, s.mark = reading, e.At
-		}
+		s.asked(e.At)
 	}
 	for {
 		step, ok := s.tls.next()
@@ -149,7 +158,7 @@ func (s *Session) encrypted(e Event) Action {
 			if s.plan.Protocol == triage.TLS {
 				return s.finishHandshake(e.At)
 			}
-			c.request = s.ask().Data
+			return s.ask(e.At)
 		case tlsPlain:
 			if a := s.data(Event{Kind: Data, At: e.At, Data: step.plain}); a.Kind == Done {
 				return a
@@ -173,10 +182,13 @@ func (s *Session) finishHandshake(at time.Time) Action {
 // tlsEnded gives the verdict when crypto/tls has given up: during the handshake that is a TLS outcome, after
 // it the end of the answer.
 func (s *Session) tlsEnded(err error, at time.Time) Action {
+	if s.x.Reused && s.answer.empty() {
+		return s.again(at)
+	}
 	// In TLS 1.3 the target judges our side of the handshake, a missing client certificate for one, only after
 	// we have completed it, so an alert in place of an answer is still a refusal.
 	_, alerted := alertIn(err)
-	if s.stage == handshaking || alerted && len(s.answer.head) == 0 {
+	if s.stage == handshaking || alerted && s.answer.empty() {
 		o, detail := classifyHandshake(err)
 		return s.verdict(o, detail, at)
 	}

@@ -1,0 +1,215 @@
+package badinput
+
+import (
+	"crypto/ed25519"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"io"
+	"math/big"
+	"net"
+	"net/netip"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// Server is a listener that treats every connection in the same way.
+type Server struct {
+	Address netip.AddrPort
+
+	listener net.Listener
+	all      sync.WaitGroup
+
+	mu     sync.Mutex
+	conns  map[net.Conn]struct{} // guarded by mu; nil once closed
+	closed chan struct{}
+}
+
+// Listen serves the answer to every connection, inside TLS if that is asked for.
+func Listen(t testing.TB, a Answer, inTLS bool) *Server {
+	t.Helper()
+	var config *tls.Config
+	if inTLS {
+		config = &tls.Config{Certificates: []tls.Certificate{Certificate(t)}}
+	}
+	return Serve(t, func(s *Server, c *net.TCPConn) {
+		switch {
+		case a.Handshake:
+			awaitHello(c)
+			s.say(c, a)
+		case inTLS:
+			if inside := tls.Server(c, config); inside.Handshake() == nil {
+				awaitRequest(inside)
+				s.say(inside, a)
+				if io.WriteString(c, a.Beyond); a.Then == Closes && a.Beyond == "" {
+					inside.CloseWrite()
+				}
+			}
+		default:
+			awaitRequest(c)
+			s.say(c, a)
+		}
+		End(c, a.Then)
+	})
+}
+
+// Serve calls handle for every connection, on a goroutine of its own, and closes the connection when that returns.
+// The server is closed at the end of the test, if not before.
+func Serve(t testing.TB, handle func(*Server, *net.TCPConn)) *Server {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &Server{
+		Address:  netip.MustParseAddrPort(l.Addr().String()),
+		listener: l,
+		conns:    map[net.Conn]struct{}{},
+		closed:   make(chan struct{}),
+	}
+	s.all.Go(func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			s.all.Go(func() {
+				defer s.drop(c)
+				if s.admit(c) {
+					handle(s, c.(*net.TCPConn))
+				}
+			})
+		}
+	})
+	t.Cleanup(s.Close)
+	return s
+}
+
+// Close ends the listener and all connections, and returns when nothing of them is left. Closing twice is harmless.
+func (s *Server) Close() {
+	s.mu.Lock()
+	if s.conns != nil {
+		close(s.closed)
+	}
+	s.listener.Close()
+	for c := range s.conns {
+		c.Close()
+	}
+	s.conns = nil
+	s.mu.Unlock()
+	s.all.Wait()
+}
+
+func (s *Server) admit(c net.Conn) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.conns == nil {
+		return false
+	}
+	s.conns[c] = struct{}{}
+	return true
+}
+
+func (s *Server) drop(c net.Conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.conns, c)
+	c.Close()
+}
+
+// say says what the answer has to say, or as much of it as is taken.
+func (s *Server) say(c net.Conn, a Answer) {
+	if a.Drips {
+		s.drip(c, a)
+		return
+	}
+	const most = 64 << 10
+	piece, times := a.Again, a.Times
+	if times == Forever {
+		piece = strings.Repeat(a.Again, 1+most/len(a.Again))
+	} else {
+		piece, times = strings.Repeat(a.Again, a.Times), 1
+	}
+	if _, err := io.WriteString(c, a.Says); err != nil {
+		return
+	}
+	for range times {
+		if _, err := io.WriteString(c, piece); err != nil {
+			return
+		}
+	}
+	io.WriteString(c, a.Last)
+}
+
+func (s *Server) drip(c net.Conn, a Answer) {
+	io.WriteString(c, a.Says)
+	gone := make(chan struct{})
+	s.all.Go(func() {
+		defer close(gone)
+		io.Copy(io.Discard, c)
+	})
+	drop := time.NewTicker(time.Second)
+	defer drop.Stop()
+	for range a.Times {
+		select {
+		case <-drop.C:
+		case <-gone:
+			return
+		case <-s.closed:
+			return
+		}
+		if _, err := io.WriteString(c, a.Again); err != nil {
+			return
+		}
+	}
+}
+
+// End ends a connection.
+func End(c *net.TCPConn, how Ending) {
+	switch how {
+	case Resets:
+		c.SetLinger(0)
+		return
+	case Closes:
+		c.CloseWrite()
+	}
+	io.Copy(io.Discard, c) // to close with bytes unread would be a reset
+}
+
+// awaitRequest reads a request.
+func awaitRequest(c net.Conn) {
+	var got []byte
+	b := make([]byte, 1024)
+	for !strings.HasSuffix(string(got), "\r\n\r\n") {
+		n, err := c.Read(b)
+		if err != nil {
+			return
+		}
+		got = append(got, b[:n]...)
+	}
+}
+
+// awaitHello reads the record that begins a TLS handshake.
+func awaitHello(c net.Conn) {
+	header := make([]byte, 5)
+	if _, err := io.ReadFull(c, header); err == nil {
+		io.CopyN(io.Discard, c, int64(header[3])<<8|int64(header[4]))
+	}
+}
+
+// Certificate makes a certificate that nobody else has signed. Its signatures are all of one length.
+func Certificate(t testing.TB) tls.Certificate {
+	t.Helper()
+	public, key, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	own := &x509.Certificate{SerialNumber: big.NewInt(1), NotBefore: time.Unix(1, 0), NotAfter: time.Unix(2, 0)}
+	der, err := x509.CreateCertificate(rand.Reader, own, own, public, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
+}
