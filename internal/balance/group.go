@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/triage-lb/triage"
+	"github.com/triage-lb/triage/internal/keyed"
 )
 
 // group is one group's place in the table. Readers see its pool; the rest is guarded by Table.mu.
@@ -13,155 +14,204 @@ type group struct {
 	turn atomic.Uint64 // shared by the group's pools, so that a new pool does not begin at its first member
 
 	table     *Table
-	roster    triage.Roster
-	members   map[triage.Key]*member
-	order     []*member // those of the roster, in its order
-	leaving   []*member // removed ones with requests to finish, oldest first
-	disbanded bool      // in no roster any more
+	roster    *triage.Roster    // never written to, only replaced
+	order     []*Entry          // of the roster's members, in its order; pools share it, so it is only replaced
+	entries   keyed.Set[*Entry] // those in order
+	even      bool              // they weigh the same
+	leaving   []leaver          // removed ones with requests to finish, oldest first
+	disbanded bool              // in no roster any more
+	stale     bool              // the pool is not what the entries say
 }
 
-// member is what the table knows about one address of one target.
-type member struct {
-	entry        *Entry
-	weight       int
-	person       triage.Person
-	registration triage.Registration
-	health       triage.Health
-	until        time.Time // of a removed member: when what runs on it is cut off
+// leaver is a removed target.
+type leaver struct {
+	*Entry
+	until time.Time // when what runs on it is cut off
 }
 
-func newGroup(t *Table) *group {
-	return &group{table: t, members: make(map[triage.Key]*member)}
+// registration is how those in order belong to the group.
+func (g *group) registration() triage.Registration {
+	if !g.roster.Routed {
+		return triage.NotRouted
+	}
+	return triage.Registered
 }
 
 // enroll makes the group what the roster says.
 func (g *group) enroll(r triage.Roster, now time.Time) {
-	g.roster, g.disbanded = r, false
-	registration := triage.Registered
-	if !r.Routed {
-		registration = triage.NotRouted
+	g.roster, g.disbanded, g.stale = &r, false, true
+	if !g.isSeated(r.Members) {
+		g.seat(r.Members, now.Add(r.DeregistrationDelay))
 	}
-	before := g.order
-	g.order = make([]*member, 0, len(r.Members))
-	stays := make(map[*member]bool, len(r.Members))
-	for _, rm := range r.Members {
-		m := g.members[rm.Key]
-		switch {
-		case m == nil:
-			m = &member{entry: newEntry(rm.Key, g.table)}
-			g.members[rm.Key] = m
-		case m.registration == triage.Deregistered: // it comes back before it had finished leaving
-			m.health = triage.Health{}
-			m.entry.leaving.Store(false)
+	g.even = true
+	as := g.registration()
+	for i, e := range g.order {
+		e.register(&r.Members[i], as)
+		g.even = g.even && r.Members[i].Weight == r.Members[0].Weight
+	}
+}
+
+// isSeated reports whether order already is these members. Most rosters differ from the last in settings only, and
+// looking up 100,000 members takes longer than all else.
+func (g *group) isSeated(members []triage.Member) bool {
+	if len(g.order) != len(members) {
+		return false
+	}
+	for i, e := range g.order {
+		if *e.KeyOf() != members[i].Key {
+			return false
 		}
-		m.weight, m.person, m.registration = max(1, rm.Weight), rm.Person, registration
-		g.order = append(g.order, m)
-		stays[m] = true
 	}
-	g.keepLeaving(stays)
-	for _, m := range before {
-		if !stays[m] {
-			g.leave(m, now)
+	return true
+}
+
+// seat brings order and entries in line with the members of a new roster. Who is not among them leaves.
+func (g *group) seat(members []triage.Member, until time.Time) {
+	before, known, leaving := g.order, g.entries, g.leaving
+	for _, l := range leaving {
+		known.Put(l.Entry)
+	}
+	g.order, g.entries, g.leaving = make([]*Entry, len(members)), keyed.Set[*Entry]{}, nil
+	g.entries.Grow(len(members))
+	for i := range members {
+		e := known.Get(members[i].Key)
+		switch {
+		case e == nil:
+			e = new(Entry)
+			e.member.Store(&members[i])
+		case e.leaving.Load() != nil: // it comes back before it had finished leaving
+			e.check, e.outcome = triage.Initial, triage.NotChecked
+			e.leaving.Store(nil)
+		}
+		e.seat = uint32(i)
+		g.order[i] = e
+		g.entries.Put(e)
+	}
+	for _, l := range leaving {
+		if !g.has(l.Entry) {
+			g.leaving = append(g.leaving, l)
+		}
+	}
+	for _, e := range before {
+		if !g.has(e) {
+			g.leave(e, until)
 		}
 	}
 }
+
+// has reports whether the entry is in order.
+func (g *group) has(e *Entry) bool { return int(e.seat) < len(g.order) && g.order[e.seat] == e }
 
 // disband removes all members. The group's settings stay: they say how long what runs may take.
 func (g *group) disband(now time.Time) {
-	for _, m := range g.order {
-		g.leave(m, now)
+	for _, e := range g.order {
+		g.leave(e, now.Add(g.roster.DeregistrationDelay))
 	}
-	g.order, g.roster.Members, g.disbanded = nil, nil, true
+	settings := *g.roster
+	settings.Targets, settings.Members = nil, nil
+	g.roster, g.order, g.entries = &settings, nil, keyed.Set[*Entry]{}
+	g.disbanded, g.stale = true, true
 }
 
-func (g *group) leave(m *member, now time.Time) {
-	m.registration = triage.Deregistered
-	m.until = now.Add(g.roster.DeregistrationDelay)
-	m.entry.leaving.Store(true)
-	g.leaving = append(g.leaving, m)
+func (g *group) leave(e *Entry, until time.Time) {
+	own := *e.member.Load() // or one target that takes long to leave would hold the whole old roster in memory
+	e.register(&own, triage.Deregistered)
+	e.leaving.Store(g.table)
+	g.leaving = append(g.leaving, leaver{e, until})
 }
 
-// keepLeaving takes members that came back off the list of those who leave.
-func (g *group) keepLeaving(back map[*member]bool) {
-	var rest []*member
-	for _, m := range g.leaving {
-		if !back[m] {
-			rest = append(rest, m)
+// retire lets removed members go that are idle or out of time.
+func (g *group) retire(now time.Time) {
+	var rest []leaver
+	for _, l := range g.leaving {
+		if !l.retire(!now.Before(l.until)) {
+			rest = append(rest, l)
 		}
 	}
 	g.leaving = rest
 }
 
-// retire lets removed members go that are idle or out of time, and reports whether any went.
-func (g *group) retire(now time.Time) bool {
-	var rest []*member
-	for _, m := range g.leaving {
-		if m.entry.retire(!now.Before(m.until)) {
-			delete(g.members, m.entry.key)
-		} else {
-			rest = append(rest, m)
-		}
+// nextCut returns when the next of the removed members runs out of time; the zero time if none is left.
+func (g *group) nextCut() time.Time {
+	var next time.Time
+	for _, l := range g.leaving {
+		next = earlier(next, l.until)
 	}
-	gone := len(rest) < len(g.leaving)
-	g.leaving = rest
-	return gone
-}
-
-// nextCut returns when the next of the removed members runs out of time.
-func (g *group) nextCut() (next time.Time, any bool) {
-	for _, m := range g.leaving {
-		if !any || m.until.Before(next) {
-			next, any = m.until, true
-		}
-	}
-	return next, any
+	return next
 }
 
 // over reports whether nothing is left of a disbanded group.
 func (g *group) over() bool { return g.disbanded && len(g.leaving) == 0 }
 
+// learn takes over what the checks say of a member. Of others it is old news.
+func (g *group) learn(k triage.Key, v verdict) {
+	if e := g.entries.Get(k); e != nil && e.learn(v, g.registration()) {
+		g.stale = true
+	}
+}
+
 // build puts a new pool in place.
 func (g *group) build() {
-	roster := g.roster
-	p := &Pool{
-		roster: &roster,
-		turn:   &g.turn,
-		seats:  make([]seat, 0, len(g.order)+len(g.leaving)),
-	}
-	for _, list := range [...][]*member{g.order, g.leaving} {
-		for _, m := range list {
-			// Traffic has nothing to say yet: passive ejection will put its word into the entry.
-			state, reason := triage.Effective(m.health, triage.TrafficGood, m.person, m.registration)
-			p.seats = append(p.seats, seat{m.entry, state, reason, m.registration})
+	g.stale = false
+	p := &Pool{roster: g.roster, turn: &g.turn}
+	healthy, open := 0, 0
+	for _, e := range g.order {
+		p.states[e.state]++
+		if e.isOpen {
+			open++
+		}
+		if e.inRotation() {
+			healthy++
 		}
 	}
-	rotation := g.rotation(p)
-	weights := make([]int, len(rotation))
-	p.rotation = make([]*Entry, len(rotation))
-	for i, m := range rotation {
-		p.rotation[i], weights[i] = m.entry, m.weight
+	switch {
+	case healthy > 0:
+		p.healthy = healthy
+		p.rotation = g.choose(healthy, (*Entry).inRotation)
+	case open > 0 && g.roster.Routed && g.roster.NoneHealthy == triage.FailOpen:
+		p.failingOpen = true
+		p.rotation = g.choose(open, func(e *Entry) bool { return e.isOpen })
 	}
-	p.wheel = newWheel(weights)
+	if g.even {
+		p.wheel = evenWheel(len(p.rotation))
+	} else {
+		p.wheel = newWheel(weights(p.rotation))
+	}
 	g.pool.Store(p)
 }
 
-// rotation chooses the members that take requests.
-func (g *group) rotation(p *Pool) []*member {
-	chosen := make([]*member, 0, len(g.order))
-	for i, m := range g.order {
-		if p.seats[i].state == triage.Healthy && m.entry.key.Address.IsValid() {
-			chosen = append(chosen, m)
+// choose returns those n of order that are wanted. If that is everybody it is order itself: nearly always everybody
+// is healthy, and then a pool of 100,000 takes no memory.
+func (g *group) choose(n int, wanted func(*Entry) bool) []*Entry {
+	if n == len(g.order) {
+		return g.order
+	}
+	chosen := make([]*Entry, 0, n)
+	for _, e := range g.order {
+		if wanted(e) {
+			chosen = append(chosen, e)
 		}
 	}
-	p.healthy = len(chosen)
-	if len(chosen) > 0 || g.roster.NoneHealthy != triage.FailOpen {
-		return chosen
-	}
-	for _, m := range g.order {
-		if m.registration == triage.Registered && m.person == triage.PersonSilent && m.entry.key.Address.IsValid() {
-			chosen = append(chosen, m)
-		}
-	}
-	p.failingOpen = len(chosen) > 0
 	return chosen
+}
+
+func weights(entries []*Entry) []int {
+	all := make([]int, len(entries))
+	for i, e := range entries {
+		all[i] = max(1, e.member.Load().Weight)
+	}
+	return all
+}
+
+// snapshot is the members as they are, then those who leave.
+func (g *group) snapshot() []triage.BalanceStatus {
+	all := make([]triage.BalanceStatus, 0, len(g.order)+len(g.leaving))
+	as := g.registration()
+	for _, e := range g.order {
+		all = append(all, e.status(as))
+	}
+	for _, l := range g.leaving {
+		all = append(all, l.status(triage.Deregistered))
+	}
+	return all
 }

@@ -64,7 +64,8 @@ func TestAgainstModel(t *testing.T) {
 			"observe": func(t *rapid.T) {
 				key := drawKey(t, rapid.SampledFrom(names).Draw(t, "group"))
 				to := triage.Health{State: rapid.SampledFrom([]triage.State{triage.Healthy, triage.Unhealthy}).Draw(t, "state")}
-				table.Observe([]triage.Transition{{Key: key, To: triage.Health{State: triage.Unhealthy}}, {Key: key, To: to}})
+				table.Observe([]triage.Transition{{Key: key, To: triage.Health{State: triage.Unhealthy}}})
+				table.Level([]triage.HealthLevel{{Key: key, Health: to}})
 				table.round(now)
 				m.observe(key, to)
 			},
@@ -95,6 +96,7 @@ func TestAgainstModel(t *testing.T) {
 				for _, name := range names {
 					checkPicks(t, table.Pool(name), m.may(name))
 					checkSnapshot(t, table.Snapshot(name), m, name)
+					checkStates(t, table, name)
 				}
 			},
 		})
@@ -219,6 +221,19 @@ func checkSnapshot(t *rapid.T, all []triage.BalanceStatus, m *model, name triage
 	}
 	if len(want) > 0 {
 		t.Fatalf("snapshot lacks %v", want)
+	}
+}
+
+func checkStates(t *rapid.T, table *Table, name triage.GroupName) {
+	var want States
+	for _, s := range table.Snapshot(name) {
+		want.Members[s.State]++
+	}
+	if pool := table.Pool(name); pool != nil {
+		want.FailingOpen = pool.FailingOpen()
+	}
+	if got := table.States(name); got != want {
+		t.Fatalf("states of %s are %v, want %v", name, got, want)
 	}
 }
 

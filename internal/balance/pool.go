@@ -7,25 +7,20 @@ import (
 	"github.com/triage-lb/triage"
 )
 
-// Pool is a group at one moment: its settings, its members with their states, and who takes requests. It is
-// immutable; what moves (counts, the round robin's turn) is shared with the group's other pools.
+// Pool is a group at one moment: its settings, and who takes requests. It is immutable; what moves (counts, the
+// round robin's turn) is shared with the group's other pools.
 type Pool struct {
 	roster      *triage.Roster
-	seats       []seat   // as in the roster, then removed members with requests to finish
-	rotation    []*Entry // who takes requests
+	rotation    []*Entry // who takes requests; may be shared with other pools
 	wheel       wheel    // over rotation
 	turn        *atomic.Uint64
 	healthy     int
 	failingOpen bool
+	states      states // of the roster's members
 }
 
-// seat is a member as the pool sees it.
-type seat struct {
-	entry        *Entry
-	state        triage.State
-	reason       triage.Reason
-	registration triage.Registration
-}
+// states is how many members are in each effective state, by its number.
+type states = [triage.Unavailable + 1]int
 
 // Want is what a pick has to respect. The zero value is the first pick for a request.
 type Want struct {
@@ -72,18 +67,3 @@ func (p *Pool) Healthy() int { return p.healthy }
 
 // FailingOpen reports that nobody is healthy and requests go to everybody who is registered, as the group says.
 func (p *Pool) FailingOpen() bool { return p.failingOpen }
-
-func (p *Pool) snapshot() []triage.BalanceStatus {
-	all := make([]triage.BalanceStatus, len(p.seats))
-	for i, s := range p.seats {
-		all[i] = triage.BalanceStatus{
-			Key:          s.entry.key,
-			State:        s.state,
-			Reason:       s.reason,
-			Registration: s.registration,
-			InFlight:     s.entry.InFlight(),
-			Requests:     s.entry.Requests(),
-		}
-	}
-	return all
-}

@@ -233,7 +233,9 @@ func TestRaces(t *testing.T) {
 					state = triage.Unhealthy
 				}
 				table.Observe([]triage.Transition{{Key: key("app", i%4+1), To: triage.Health{State: state}}})
+				table.Level([]triage.HealthLevel{{Key: key("app", (i+1)%4+1), Health: triage.Health{State: state}}})
 				table.Snapshot("app")
+				table.States("app")
 			}
 		})
 	}
@@ -276,22 +278,6 @@ func BenchmarkPick(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		table.Pool("app").pick(Want{}).Done()
-	}
-}
-
-func BenchmarkBuild100k(b *testing.B) {
-	table := New()
-	r := roster("app", 0)
-	for i := range 100_000 {
-		k := key("app", i)
-		k.Target = triage.TargetID(time.Duration(i).String())
-		r.Members = append(r.Members, triage.Member{Key: k, Weight: 1})
-	}
-	table.Publish([]triage.Roster{r})
-	g := (*table.groups.Load())["app"]
-	b.ReportAllocs()
-	for b.Loop() {
-		g.build()
 	}
 }
 

@@ -16,10 +16,13 @@ type wheel struct {
 	ends        []uint64 // where each member's places end; nil if each has one
 }
 
+// evenWheel makes the wheel for n members of equal weight.
+func evenWheel(n int) wheel { return wheel{total: uint64(n), step: 1} }
+
 // newWheel makes the wheel for members with these weights, each 1 or more.
 func newWheel(weights []int) wheel {
 	if len(weights) == 0 || slices.Min(weights) == slices.Max(weights) {
-		return wheel{total: uint64(len(weights)), step: 1}
+		return evenWheel(len(weights))
 	}
 	common := 0
 	for _, w := range weights {

@@ -21,6 +21,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -262,7 +263,7 @@ func (c *Control) reload() (ReloadResult, error) {
 	if file.Config.Admin != c.admin {
 		return ReloadResult{}, &triage.Error{
 			Kind:    triage.KindInvalid,
-			Message: fmt.Sprintf("%sthe admin address cannot change from %s to %s while triage runs", file.at(file.root.lineOf("admin.listen")), c.admin, file.Config.Admin),
+			Message: fmt.Sprintf("%sthe admin address cannot change from %s to %s while triage runs", file.at(file.tree().lineOf("admin.listen")), c.admin, file.Config.Admin),
 			Hint:    "restart triage, or change it back",
 		}
 	}
@@ -372,7 +373,14 @@ const patience = 2 * time.Second
 func (c *Control) install(file *File, rosters []triage.Roster) {
 	c.file = file
 	c.publish(rosters)
+	if len(file.src) > manyBytes {
+		debug.FreeOSMemory()
+	}
 }
+
+// manyBytes is from how many bytes on a config is so large that what reading it has left behind, some hundred times as
+// much, is given back to the system at once and not when the collector comes round.
+const manyBytes = 1 << 19
 
 // readdress takes over the new addresses of names.
 func (c *Control) readdress() {

@@ -8,14 +8,14 @@ import (
 )
 
 // doubts returns the warnings: settings that may be served and yet are hardly meant.
-func (f *File) doubts() []fault {
+func (f *File) doubts(root *node) []fault {
 	routed := map[triage.GroupName]bool{}
 	for _, l := range f.Config.Listeners {
 		routed[l.Default.Forward] = true
 	}
 	var found []fault
 	warn := func(path, hint, format string, args ...any) {
-		found = append(found, fault{line: f.root.lineOf(path), message: fmt.Sprintf(format, args...), hint: hint, warning: true})
+		found = append(found, fault{line: root.lineOf(path), message: fmt.Sprintf(format, args...), hint: hint, warning: true})
 	}
 	for i, g := range f.Config.Groups {
 		at := fmt.Sprintf("groups[%d]", i)
@@ -27,7 +27,7 @@ func (f *File) doubts() []fault {
 		case !slices.ContainsFunc(g.Targets, func(t triage.Target) bool { return !t.Drain }):
 			warn(at+".targets", fmt.Sprintf("triage target undrain %s %s", g.Name, g.Targets[0].ID), "every target of group %q drains: every request to it is answered 503", g.Name)
 		}
-		check := f.root.get("groups").items[i].value.get("health_check")
+		check := root.get("groups").items[i].value.get("health_check")
 		if !check.get("protocol").written() {
 			warn(at+".health_check", "write protocol: http and a path that asks what the site needs; or protocol: tcp if that is enough",
 				"group %q is checked over tcp, because health_check.protocol is not set: tcp sees only that the port answers, also while every page is an error 500", g.Name)
@@ -35,7 +35,7 @@ func (f *File) doubts() []fault {
 		if g.HealthCheck.Protocol.Asks() {
 			continue
 		}
-		for _, key := range []string{"path", "success_codes", "host"} {
+		for _, key := range []string{"path", "success_codes", "host", "reuse_connection"} {
 			// With its value, so that whoever edits it is told each time.
 			if value := check.get(key); value.written() {
 				warn(at+".health_check."+key, fmt.Sprintf("triage health-check set %s --protocol http", g.Name),

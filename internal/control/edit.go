@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
-	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -58,6 +57,9 @@ func (f *File) group(name triage.GroupName) (int, triage.Config, error) {
 	return i, config, nil
 }
 
+// writtenGroup is the group as it stands in the file.
+func (f *File) writtenGroup(i int) *node { return f.tree().get("groups").items[i].value }
+
 // target returns the target's place in its group.
 func target(g triage.Group, id triage.TargetID) (int, error) {
 	i := slices.IndexFunc(g.Targets, func(t triage.Target) bool { return t.ID == id })
@@ -89,17 +91,12 @@ type setting struct {
 
 // settings lists what the edit sets, in the order of the keys.
 func (e HealthCheckEdit) settings() []setting {
-	number := func(i *int) *string {
-		if i == nil {
-			return nil
-		}
-		s := strconv.Itoa(*i)
-		return &s
-	}
 	values := map[string]*string{
 		"protocol": e.Protocol, "port": e.Port, "path": e.Path, "success_codes": e.SuccessCodes, "host": e.Host,
 		"interval": e.Interval, "timeout": e.Timeout,
-		"healthy_threshold": number(e.HealthyThreshold), "unhealthy_threshold": number(e.UnhealthyThreshold),
+		"healthy_threshold": literal(e.HealthyThreshold), "unhealthy_threshold": literal(e.UnhealthyThreshold),
+		"unhealthy_interval": e.UnhealthyInterval, "transition_interval": e.TransitionInterval, "jitter": e.Jitter,
+		"reuse_connection": literal(e.ReuseConnection),
 	}
 	var set []setting
 	for _, k := range healthCheckKeys {
@@ -110,11 +107,23 @@ func (e HealthCheckEdit) settings() []setting {
 	return set
 }
 
+// literal is a number or boolean as the file has it; nil stays nil.
+func literal[T int | bool](v *T) *string {
+	if v == nil {
+		return nil
+	}
+	s := fmt.Sprint(*v)
+	return &s
+}
+
 // read applies the setting to the check, as if it were read from a file in which it is literal text.
 func (s setting) read(r *reader, to *triage.HealthCheck) {
 	n := &node{form: text, text: unexpanded(s.value)}
-	if s.key.kind == "number" {
+	switch s.key.kind {
+	case "number":
 		n.form = number
+	case "boolean":
+		n.form = boolean
 	}
 	if !utf8.ValidString(s.value) {
 		r.errorf(n, "", "%s: %q is not UTF-8 text", s.key.name, s.value)
@@ -131,7 +140,7 @@ func (f *File) setHealthCheck(name triage.GroupName, e HealthCheckEdit) (change,
 		return change{}, err
 	}
 	check := &config.Groups[i].HealthCheck
-	group := f.root.get("groups").items[i].value
+	group := f.writtenGroup(i)
 	written := group.get("health_check")
 	var r reader
 	var news []setting
@@ -248,7 +257,7 @@ func (f *File) addTarget(name triage.GroupName, t triage.Target) (change, error)
 		return change{}, err
 	}
 	c.config, c.added = config, t.ID
-	c.writeTarget(f.root.get("groups").items[i].value, t)
+	c.writeTarget(f.writtenGroup(i), t)
 	return c, nil
 }
 
@@ -300,7 +309,7 @@ func (f *File) removeTarget(name triage.GroupName, id triage.TargetID) (change, 
 	}
 	g.Targets = slices.Delete(g.Targets, at, at+1)
 	c := change{what: fmt.Sprintf("remove %s from group %s", id, name), config: config, splicer: newSplicer(f)}
-	group := f.root.get("groups").items[i].value
+	group := f.writtenGroup(i)
 	c.eraseTarget(group.pairs[group.pairOf("targets")], at)
 	return c, nil
 }
@@ -338,7 +347,7 @@ func (f *File) drainTarget(name triage.GroupName, id triage.TargetID, drain bool
 	c := change{what: fmt.Sprintf("%s %s in group %s", verb, id, name), splicer: newSplicer(f)}
 	if g.Targets[at].Drain != drain {
 		g.Targets[at].Drain = drain
-		c.writeDrain(f.root.get("groups").items[i].value.get("targets").items[at].value, drain)
+		c.writeDrain(f.writtenGroup(i).get("targets").items[at].value, drain)
 	}
 	c.config = config
 	return c, nil

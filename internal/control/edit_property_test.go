@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
@@ -163,6 +164,10 @@ func (w *writer) checkPairs(c triage.HealthCheck) []string {
 	put(c.SuccessCodes == d.SuccessCodes, "success_codes", doubleQuoted(c.SuccessCodes.String()))
 	put(c.Interval == d.Interval, "interval", w.quoted(c.Interval.String()))
 	put(c.Thresholds.Healthy == d.Thresholds.Healthy, "healthy_threshold", fmt.Sprint(c.Thresholds.Healthy))
+	put(c.UnhealthyInterval == 0, "unhealthy_interval", w.quoted(c.UnhealthyInterval.String()))
+	put(c.TransitionInterval == 0, "transition_interval", w.quoted(c.TransitionInterval.String()))
+	put(c.Jitter == 0, "jitter", w.quoted(c.Jitter.String()))
+	put(!c.ReuseConnection, "reuse_connection", fmt.Sprint(c.ReuseConnection))
 	return rapid.Permutation(pairs).Draw(w.t, "check keys")
 }
 
@@ -237,6 +242,10 @@ func drawCheck(t *rapid.T) triage.HealthCheck {
 	c.Path = rapid.SampledFrom([]string{"/", "/health_check", "/a?b=c&d", "/it's", "/x,y", "/{id}", "/${HOME}", "/a:b", "/%20"}).Draw(t, "path")
 	c.SuccessCodes = rapid.SampledFrom([]triage.Matcher{triage.MatchCodes(200, 200), triage.MatchCodes(200, 399)}).Draw(t, "codes")
 	c.Thresholds.Healthy = rapid.SampledFrom([]int{1, 2, 10}).Draw(t, "threshold")
+	c.UnhealthyInterval = rapid.SampledFrom([]time.Duration{0, time.Minute, 2500 * time.Millisecond}).Draw(t, "unhealthy interval")
+	c.TransitionInterval = rapid.SampledFrom([]time.Duration{0, 3 * time.Second}).Draw(t, "transition interval")
+	c.Jitter = rapid.SampledFrom([]time.Duration{0, time.Second}).Draw(t, "jitter")
+	c.ReuseConnection = rapid.Bool().Draw(t, "reuse")
 	return c
 }
 
@@ -276,7 +285,7 @@ func drawEdit(t *rapid.T, c triage.Config) editCase {
 	}
 	under := func(key string) func(*File) (int, int) {
 		return func(f *File) (int, int) {
-			group := f.root.get("groups").items[i].value
+			group := f.tree().get("groups").items[i].value
 			if group.style == flow {
 				return linesOf(f, group.start, group.end)
 			}
@@ -305,7 +314,7 @@ func drawEdit(t *rapid.T, c triage.Config) editCase {
 			undo: func(f *File) (change, error) { return f.removeTarget(g.Name, target.ID) },
 			want: func(c *triage.Config) { c.Groups[i].Targets = append(c.Groups[i].Targets, target) },
 			touched: func(f *File) (int, int) {
-				if group := f.root.get("groups").items[i].value; group.get("targets").written() && group.get("targets").style == block {
+				if group := f.tree().get("groups").items[i].value; group.get("targets").written() && group.get("targets").style == block {
 					return 0, 0
 				}
 				return under("targets")(f)
@@ -315,7 +324,7 @@ func drawEdit(t *rapid.T, c triage.Config) editCase {
 	at := rapid.IntRange(0, len(g.Targets)-1).Draw(t, "target")
 	target := g.Targets[at]
 	item := func(f *File) (int, int) {
-		targets := f.root.get("groups").items[i].value.get("targets")
+		targets := f.tree().get("groups").items[i].value.get("targets")
 		if targets.style == flow || len(targets.items) == 1 {
 			return under("targets")(f)
 		}
@@ -345,7 +354,11 @@ func linesOf(f *File, start, end int) (int, int) {
 func editTo(c triage.HealthCheck) HealthCheckEdit {
 	v := viewOf(c)
 	protocol, codes := string(c.Protocol), c.SuccessCodes.String()
-	return HealthCheckEdit{Protocol: &protocol, Path: &c.Path, SuccessCodes: &codes, HealthyThreshold: &v.HealthyThreshold}
+	unhealthy, transition, jitter := durationText(c.UnhealthyInterval), durationText(c.TransitionInterval), durationText(c.Jitter)
+	return HealthCheckEdit{
+		Protocol: &protocol, Path: &c.Path, SuccessCodes: &codes, HealthyThreshold: &v.HealthyThreshold,
+		UnhealthyInterval: &unhealthy, TransitionInterval: &transition, Jitter: &jitter, ReuseConnection: &c.ReuseConnection,
+	}
 }
 
 var comments = regexp.MustCompile(`# c\d+,`)

@@ -14,7 +14,7 @@ const web = "listeners: [{name: web, listen: \":8080\", default: {forward: app}}
 // under "groups:\n  - name: app\n" before and after.
 func TestEditsLookLikeThePersonsOwn(t *testing.T) {
 	text := func(s string) *string { return &s }
-	three := 3
+	three, yes, no := 3, true, false
 	check := func(e HealthCheckEdit) func(*File) (change, error) {
 		return func(f *File) (change, error) { return f.setHealthCheck("app", e) }
 	}
@@ -44,6 +44,10 @@ func TestEditsLookLikeThePersonsOwn(t *testing.T) {
 		{"needs quotes", check(HealthCheckEdit{Path: text("/a,b"), Host: text("")}), "    health_check: {path: /a}\n", "    health_check: {path: \"/a,b\", host: \"\"}\n"},
 		{"default said", check(HealthCheckEdit{Protocol: text("tcp")}), "    health_check:\n      interval: 9s\n", "    health_check:\n      interval: 9s\n      protocol: tcp\n"},
 		{"key without value", check(HealthCheckEdit{Path: text("/a")}), "    health_check:\n      path: # what?\n      port: 80\n", "    health_check:\n      path: /a # what?\n      port: 80\n"},
+		{"pace", check(HealthCheckEdit{Interval: text("10s"), UnhealthyInterval: text("1m"), Jitter: text("500ms"), ReuseConnection: &yes}),
+			"    health_check:\n      interval: 5s # all day\n", "    health_check:\n      interval: 10s # all day\n      unhealthy_interval: 1m\n      jitter: 500ms\n      reuse_connection: true\n"},
+		{"pace in flow", check(HealthCheckEdit{TransitionInterval: text("3s"), ReuseConnection: &no}),
+			"    health_check: {transition_interval: '4s', reuse_connection: True}\n", "    health_check: {transition_interval: '3s', reuse_connection: false}\n"},
 		{"from the environment", check(HealthCheckEdit{Path: text("/a")}), "    health_check: {path: \"/${HOST}\"}\n", "    health_check: {path: \"/a\"}\n"},
 
 		{"add", add(triage.Target{ID: "b:2"}), "    targets:\n    - a:1 # one\n    # end\n", "    targets:\n    - a:1 # one\n    - b:2\n    # end\n"},

@@ -23,7 +23,6 @@ type File struct {
 
 	src    []byte // without the mark
 	mark   []byte // the byte order mark, if there is one
-	root   *node
 	faults []fault
 	getenv func(string) string
 }
@@ -75,8 +74,8 @@ func unreadable(path string, err error) error {
 // Parse is [Load] for bytes that are at hand; path only names them.
 func Parse(path string, src []byte, getenv func(string) string) (*File, error) {
 	f := &File{Path: path, getenv: getenv, Config: triage.Config{Admin: triage.DefaultAdmin}}
-	f.src = bytes.TrimPrefix(src, byteOrderMark)
-	f.mark = src[:len(src)-len(f.src)]
+	f.src = bytes.Clone(bytes.TrimPrefix(src, byteOrderMark)) // what was read grew in a buffer, which is larger
+	f.mark = byteOrderMark[:len(src)-len(f.src)]
 	root, bad := parseYAML(f.src)
 	if bad != nil {
 		return nil, f.invalid([]fault{*bad})
@@ -87,10 +86,9 @@ func Parse(path string, src []byte, getenv func(string) string) (*File, error) {
 	if root.form != mapping {
 		return nil, f.invalid([]fault{{line: root.line, message: fmt.Sprintf("a config is %s, this is %s", formNames[mapping], formNames[root.form]), hint: "begin with listeners: and groups:"}})
 	}
-	f.root = root
 	r := reader{getenv: getenv}
 	readMapping(&r, root, "the file", fileKeys, &f.Config)
-	f.faults = f.judge(r.faults)
+	f.faults = f.judge(root, r.faults)
 	slices.SortStableFunc(f.faults, func(a, b fault) int { return a.line - b.line })
 	if wrong := slices.DeleteFunc(slices.Clone(f.faults), func(f fault) bool { return f.warning }); len(wrong) > 0 {
 		return nil, f.invalid(wrong)
@@ -101,27 +99,34 @@ func Parse(path string, src []byte, getenv func(string) string) (*File, error) {
 	return f, nil
 }
 
+// tree parses the file once more. Only edits and the line of a rare error need it, and for the rest of the time it
+// would take four times as much memory as the file.
+func (f *File) tree() *node {
+	root, _ := parseYAML(f.src) // without a fault, as the first time
+	return root
+}
+
 // byteOrderMark begins files that some editors save.
 var byteOrderMark = []byte("\ufeff")
 
 // judge adds to what was unreadable what is wrong or doubtful with the config as a whole. Something unreadable
 // left a default or nothing behind, so a second complaint about its line is not trusted, nor is any doubt.
-func (f *File) judge(unreadable []fault) []fault {
+func (f *File) judge(root *node, unreadable []fault) []fault {
 	lines := map[int]bool{}
 	for _, bad := range unreadable {
 		lines[bad.line] = true
 	}
 	found := unreadable
 	for _, p := range f.Config.Validate() {
-		if line := f.root.lineOf(p.Path); !lines[line] {
+		if line := root.lineOf(p.Path); !lines[line] {
 			found = append(found, fault{line: line, message: p.Message, hint: p.Hint, warning: p.Warning})
 		}
 	}
 	if len(found) == 0 {
-		found = f.lacks()
+		found = f.lacks(root)
 	}
 	if len(found) == 0 {
-		found = f.doubts()
+		found = f.doubts(root)
 	}
 	return found
 }
@@ -131,13 +136,13 @@ const needs = "a balancer needs listeners: and groups:"
 
 // lacks returns what is missing without which a balancer does nothing. Reloaded, such a file would drop every
 // client; hardly anybody means that, and who does can stop the balancer.
-func (f *File) lacks() []fault {
+func (f *File) lacks(root *node) []fault {
 	var found []fault
 	if len(f.Config.Listeners) == 0 {
-		found = append(found, fault{line: f.root.lineOf("listeners"), message: "there are no listeners: no client could come in", hint: needs})
+		found = append(found, fault{line: root.lineOf("listeners"), message: "there are no listeners: no client could come in", hint: needs})
 	}
 	if len(f.Config.Groups) == 0 {
-		found = append(found, fault{line: f.root.lineOf("groups"), message: "there are no groups: no target could take a request", hint: needs})
+		found = append(found, fault{line: root.lineOf("groups"), message: "there are no groups: no target could take a request", hint: needs})
 	}
 	return found
 }
@@ -236,7 +241,7 @@ func (f *File) bindError(err error) error {
 	}
 	for i, l := range f.Config.Listeners {
 		if strings.Contains(err.Error(), l.Listen) {
-			e.Message = f.at(f.root.lineOf(fmt.Sprintf("listeners[%d].listen", i))) + err.Error()
+			e.Message = f.at(f.tree().lineOf(fmt.Sprintf("listeners[%d].listen", i))) + err.Error()
 			break
 		}
 	}

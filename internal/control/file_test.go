@@ -100,7 +100,8 @@ func TestEveryKeyIsRead(t *testing.T) {
 			HealthCheck: triage.HealthCheck{
 				Protocol: triage.HTTPS, Port: 8443, Path: "/health_check", Host: "example.org",
 				SuccessCodes: mustMatcher(t, "200,204"), Interval: time.Second, Timeout: 500 * time.Millisecond,
-				Thresholds: triage.Thresholds{Healthy: 3, Unhealthy: 4},
+				Thresholds:        triage.Thresholds{Healthy: 3, Unhealthy: 4},
+				UnhealthyInterval: time.Minute, TransitionInterval: 600 * time.Millisecond, Jitter: 100 * time.Millisecond, ReuseConnection: true,
 			},
 		}},
 	}

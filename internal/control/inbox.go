@@ -31,7 +31,8 @@ func (i *inbox) put(batch []triage.Transition) {
 	}
 }
 
-// take empties the inbox. dropped counts what did not fit since the last take.
+// take empties the inbox, and keeps none of the room that a storm took. dropped counts what did not fit since the
+// last take.
 func (i *inbox) take() (batch []triage.Transition, dropped int) {
 	i.mu.Lock()
 	defer i.mu.Unlock()

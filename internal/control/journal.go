@@ -7,10 +7,11 @@ import (
 	"time"
 
 	"github.com/triage-lb/triage"
+	"github.com/triage-lb/triage/internal/keyed"
 )
 
 // linesPerSecond is how many transitions of a group are logged one by one in each second. In a mass failure
-// the rest is one line.
+// the rest is one line; so it is for checks that stop saying anything, or do again.
 const linesPerSecond = 100
 
 // journal turns transitions into numbered events, tells them in the log, and keeps the newest diagnosis of
@@ -29,20 +30,60 @@ type groupJournal struct {
 	name    triage.GroupName
 	policy  triage.NoneHealthy
 	routed  bool
-	members map[triage.Key]*memberJournal
-	up      int    // members in rotation: healthy and not drained
-	outage  string // why no target that is healthy takes requests, as it was told; "" if one does
+	members []memberJournal // in the roster's order
+	byKey   keyed.Set[*memberJournal]
 
-	told      int // transitions logged in this second
-	healthy   int // transitions not logged in this second: to healthy
-	unhealthy int // and the others
+	targets int                         // members that nobody drains
+	open    int                         // of them, those with an address: they could take requests if nobody is healthy
+	in      [triage.Unavailable + 1]int // how many of targets are in each state, as the checks alone say
+
+	outage string                        // why no target that is healthy takes requests, as it was told; "" if one does
+	known  map[illness]*triage.Diagnosis // the newest of each, while some target is ill; may be nil
+
+	changes second // of targets
+	doubts  second // in their checks
 }
 
+// second counts what happened of one kind in this second, so that a mass failure is a hundred lines and a summary.
+type second struct {
+	told int // a line each
+	good int // no line: for the better
+	bad  int // and for the worse
+}
+
+// claim takes one of the second's lines. If none is left it counts what would have been told, and returns false.
+func (s *second) claim(good bool) bool {
+	switch {
+	case s.told < linesPerSecond:
+		s.told++
+		return true
+	case good:
+		s.good++
+	default:
+		s.bad++
+	}
+	return false
+}
+
+// untold is how many got no line.
+func (s *second) untold() int { return s.good + s.bad }
+
+// memberJournal is what the journal knows of a target. There are as many as targets.
 type memberJournal struct {
-	state     triage.State // as the checks alone say
-	drained   bool
-	named     bool // has an address
+	member    *triage.Member // of the roster
 	diagnosis *triage.Diagnosis
+	state     triage.State // as the checks alone say
+}
+
+// KeyOf is what the member is found by.
+func (m *memberJournal) KeyOf() *triage.Key { return &m.member.Key }
+
+func (m *memberJournal) drained() bool { return m.member.Person == triage.PersonDrained }
+
+// illness is a way to fail.
+type illness struct {
+	outcome triage.Outcome
+	status  uint16
 }
 
 // follow makes the journal know these rosters' members and no others. The levels are read from the engine,
@@ -51,105 +92,133 @@ func (j *journal) follow(rosters []triage.Roster, snapshot func(triage.GroupName
 	old := j.groups
 	j.groups = make(map[triage.GroupName]*groupJournal, len(rosters))
 	for _, r := range rosters {
-		g := &groupJournal{members: make(map[triage.Key]*memberJournal, len(r.Members))}
 		was := old[r.Name]
-		if was != nil {
-			*g = *was
-			g.members = make(map[triage.Key]*memberJournal, len(r.Members))
+		if was == nil {
+			was = &groupJournal{}
 		}
-		g.name, g.policy, g.routed = r.Name, r.NoneHealthy, r.Routed
-		for _, m := range r.Members {
-			member := &memberJournal{drained: m.Person == triage.PersonDrained, named: m.Key.Address.IsValid()}
-			if was != nil && was.members[m.Key] != nil {
-				member.state, member.diagnosis = was.members[m.Key].state, was.members[m.Key].diagnosis
+		g := &groupJournal{
+			name: r.Name, policy: r.NoneHealthy, routed: r.Routed,
+			members: make([]memberJournal, len(r.Members)),
+			outage:  was.outage, known: was.known, changes: was.changes, doubts: was.doubts,
+		}
+		g.byKey.Grow(len(r.Members))
+		for i := range g.members {
+			m := &g.members[i]
+			m.member = &r.Members[i]
+			if before := was.byKey.Get(m.member.Key); before != nil {
+				m.state, m.diagnosis = before.state, before.diagnosis
 			}
-			g.members[m.Key] = member
+			g.add(m)
 		}
 		for _, s := range snapshot(r.Name) {
-			if member := g.members[s.Key]; member != nil {
-				member.enter(s.Health.State)
+			if m := g.byKey.Get(s.Key); m != nil {
+				g.enter(m, s.Health.State)
 			}
-		}
-		g.up = 0
-		for _, m := range g.members {
-			g.up += m.takes()
 		}
 		j.groups[r.Name] = g
 		j.tellOutage(g)
 	}
 }
 
-// enter takes over a state. A diagnosis explains an unhealthy target only.
-func (m *memberJournal) enter(s triage.State) {
+// add counts a member in.
+func (g *groupJournal) add(m *memberJournal) {
+	g.byKey.Put(m)
+	if m.drained() {
+		return
+	}
+	g.targets++
+	g.in[m.state]++
+	if m.member.Key.Address.IsValid() {
+		g.open++
+	}
+}
+
+// enter takes over a member's state. A diagnosis explains an unhealthy target only.
+func (g *groupJournal) enter(m *memberJournal, s triage.State) {
+	if !m.drained() {
+		g.in[m.state]--
+		g.in[s]++
+	}
 	m.state = s
 	if s != triage.Unhealthy {
 		m.diagnosis = nil
 	}
+	if g.in[triage.Unhealthy] == 0 {
+		g.known = nil
+	}
 }
 
-// takes is how many targets in rotation the member is: 1 or 0.
-func (m *memberJournal) takes() int {
-	if m.state == triage.Healthy && !m.drained {
-		return 1
-	}
-	return 0
-}
+// up is how many targets are in rotation: healthy, and nobody drains them.
+func (g *groupJournal) up() int { return g.in[triage.Healthy] }
 
 // tell explains and logs a batch of transitions. Those of targets that are gone are left out.
 func (j *journal) tell(batch []triage.Transition) {
 	touched := map[*groupJournal]bool{}
-	for _, t := range batch {
+	for i := range batch {
+		t := &batch[i]
 		g := j.groups[t.Key.Group]
-		if g == nil || g.members[t.Key] == nil {
+		if g == nil {
 			continue
 		}
+		m := g.byKey.Get(t.Key)
+		if m == nil {
+			continue
+		}
+		j.last++
+		if j.tick == nil {
+			j.tick = time.After(time.Second)
+		}
 		if t.Source == triage.FromChecker {
-			j.last++
-			j.logDoubt(triage.Event{ID: j.last, Transition: t})
+			if g.doubts.claim(!t.Doubted) {
+				j.logDoubt(triage.Event{ID: j.last, Transition: *t})
+			}
 			continue
 		}
 		touched[g] = true
-		m := g.members[t.Key]
-		g.up -= m.takes()
-		m.enter(t.To.State)
-		g.up += m.takes()
+		g.enter(m, t.To.State)
 		if t.To.State == triage.Unhealthy {
-			m.diagnosis = nil
-			if t.Evidence != nil {
-				m.diagnosis = j.explain(t.Evidence)
-			}
+			m.diagnosis = j.diagnose(g, t)
 		}
-		j.last++
-		j.logEvent(g, triage.Event{ID: j.last, Transition: t, Diagnosis: m.diagnosis})
+		if g.changes.claim(t.To.State == triage.Healthy) {
+			j.logEvent(g, triage.Event{ID: j.last, Transition: *t, Diagnosis: m.diagnosis})
+		}
 	}
 	for g := range touched {
 		j.tellOutage(g)
 	}
 }
 
+// diagnose explains a transition to unhealthy; nil if nothing does.
+//
+// A check without evidence is one of very many (see [triage.Transition]): a hundred targets of the group have just
+// failed in the same way, so it is the group that is ill, and what was said of them is true of this one.
+func (j *journal) diagnose(g *groupJournal, t *triage.Transition) *triage.Diagnosis {
+	ill := illness{t.To.Outcome, t.To.Status}
+	switch {
+	case t.Evidence != nil:
+		if g.known == nil {
+			g.known = map[illness]*triage.Diagnosis{}
+		}
+		g.known[ill] = j.explain(t.Evidence)
+	case t.Source != triage.FromCheck:
+		return nil
+	}
+	return g.known[ill]
+}
+
 // diagnosis returns the newest diagnosis of a member, or nil.
 func (j *journal) diagnosis(k triage.Key) *triage.Diagnosis {
-	if g := j.groups[k.Group]; g != nil && g.members[k] != nil {
-		return g.members[k].diagnosis
+	if g := j.groups[k.Group]; g != nil {
+		if m := g.byKey.Get(k); m != nil {
+			return m.diagnosis
+		}
 	}
 	return nil
 }
 
-// logEvent writes the one line of a transition, or counts it if the group's second is full.
+// logEvent writes the one line of a transition.
 func (j *journal) logEvent(g *groupJournal, e triage.Event) {
 	t := e.Transition
-	if j.tick == nil {
-		j.tick = time.After(time.Second)
-	}
-	if g.told >= linesPerSecond {
-		if t.To.State == triage.Healthy {
-			g.healthy++
-		} else {
-			g.unhealthy++
-		}
-		return
-	}
-	g.told++
 	level, message := slog.LevelInfo, "target "+t.To.State.String()
 	if t.To.State == triage.Unhealthy {
 		level = slog.LevelWarn
@@ -157,7 +226,7 @@ func (j *journal) logEvent(g *groupJournal, e triage.Event) {
 			message = "target still unhealthy, other cause"
 		}
 	}
-	rotation := slog.String("in_rotation", fmt.Sprintf("%d of %d", g.up, len(g.members)))
+	rotation := slog.String("in_rotation", fmt.Sprintf("%d of %d", g.up(), len(g.members)))
 	j.log.LogAttrs(context.Background(), level, message, append(eventAttrs(e), rotation)...)
 }
 
@@ -230,18 +299,21 @@ func causeOf(e triage.Event) string {
 func (j *journal) summarise() {
 	j.tick = nil
 	for _, g := range j.groups {
-		if more := g.healthy + g.unhealthy; more > 0 {
-			j.log.Warn("and more targets of the group changed", "group", string(g.name), "more", more, "to_healthy", g.healthy, "to_unhealthy", g.unhealthy)
+		if c := &g.changes; c.untold() > 0 {
+			j.log.Warn("and more targets of the group changed", "group", string(g.name), "more", c.untold(), "to_healthy", c.good, "to_unhealthy", c.bad)
 		}
-		g.told, g.healthy, g.unhealthy = 0, 0, 0
+		if d := &g.doubts; d.untold() > 0 {
+			j.log.Error("and more checks of the group changed", "group", string(g.name), "more", d.untold(), "to_trustworthy", d.good, "to_not_trustworthy", d.bad)
+		}
+		g.changes, g.doubts = second{}, second{}
 	}
 }
 
 // tellOutage says when a group that clients reach has lost its last healthy target, and when it has one again.
 func (j *journal) tellOutage(g *groupJournal) {
-	if g.up > 0 {
+	if g.up() > 0 {
 		if g.outage != "" {
-			j.log.Info("the group has a healthy target again", "group", string(g.name), "healthy", g.up, "targets", len(g.members))
+			j.log.Info("the group has a healthy target again", "group", string(g.name), "healthy", g.up(), "targets", len(g.members))
 		}
 		g.outage = ""
 		return
@@ -256,28 +328,15 @@ func (j *journal) tellOutage(g *groupJournal) {
 // whyOut says what becomes of requests while nobody is in rotation, and how many targets that is about. It is ""
 // if no client reaches the group, or one of its targets has no first result yet: then nothing is lost.
 func (g *groupJournal) whyOut() (why string, targets int) {
-	open := 0 // could take requests, if there is no other
-	for _, m := range g.members {
-		if m.drained {
-			continue
-		}
-		if m.state == triage.Initial {
-			return "", 0
-		}
-		targets++
-		if m.named {
-			open++
-		}
-	}
 	switch {
-	case !g.routed:
+	case !g.routed || g.in[triage.Initial] > 0:
 		return "", 0
 	case len(g.members) == 0:
 		return "the group has no targets: requests are answered 503", 0
-	case targets == 0:
+	case g.targets == 0:
 		return "every target of the group drains: requests are answered 503", len(g.members)
-	case g.policy == triage.FailOpen && open > 0:
-		return "no healthy target in the group: requests go to all of them (fail-open)", targets
+	case g.policy == triage.FailOpen && g.open > 0:
+		return "no healthy target in the group: requests go to all of them (fail-open)", g.targets
 	}
-	return "no healthy target in the group: requests are answered 503", targets
+	return "no healthy target in the group: requests are answered 503", g.targets
 }

@@ -223,6 +223,59 @@ func TestMassFailure(t *testing.T) {
 	})
 }
 
+// TestMassDoubt: a machine that has no descriptors left is told apart from its targets, and not once for each.
+func TestMassDoubt(t *testing.T) {
+	j, log, _ := journalOver(500, triage.FailOpen)
+	var batch []triage.Transition
+	for i := range 500 {
+		batch = append(batch, triage.Transition{Key: memberKey(i), From: well, To: well, Source: triage.FromChecker, Doubted: i%5 > 0})
+	}
+	j.tell(batch)
+	j.tell([]triage.Transition{{Key: memberKey(0), To: well}})
+	j.summarise()
+	lines := log.lines()
+	if len(lines) != linesPerSecond+2 {
+		t.Fatalf("%d lines", len(lines))
+	}
+	if !strings.Contains(lines[linesPerSecond], "target healthy") {
+		t.Errorf("a change of a target got no line of its own: %s", lines[linesPerSecond])
+	}
+	if want := `level=ERROR msg="and more checks of the group changed" group=app more=400 to_trustworthy=80 to_not_trustworthy=320`; lines[linesPerSecond+1] != want {
+		t.Errorf("got %s", lines[linesPerSecond+1])
+	}
+}
+
+// TestOneIllness: after the first hundred there is no evidence. Who fails like those before has their diagnosis, and
+// not a copy of it; who fails in another way has none.
+func TestOneIllness(t *testing.T) {
+	j, _, rosters := journalOver(5, triage.FailOpen)
+	tell := func(i int, h triage.Health, source triage.Source, x *triage.Exchange) *triage.Diagnosis {
+		j.tell([]triage.Transition{{Key: memberKey(i), To: h, Source: source, Evidence: x}})
+		return j.diagnosis(memberKey(i))
+	}
+	first := tell(0, sick(triage.CodeMismatch, 500), triage.FromCheck, &triage.Exchange{Detail: "a"})
+	if d := tell(1, sick(triage.CodeMismatch, 500), triage.FromCheck, nil); d == nil || d != first {
+		t.Errorf("the same illness has %v", d)
+	}
+	if d := tell(2, sick(triage.CodeMismatch, 404), triage.FromCheck, nil); d != nil {
+		t.Errorf("another status has %v", d)
+	}
+	if d := tell(3, sick(triage.CodeMismatch, 500), triage.FromTraffic, nil); d != nil {
+		t.Errorf("what no check has seen has %v", d)
+	}
+	newest := tell(0, sick(triage.CodeMismatch, 500), triage.FromCheck, &triage.Exchange{Detail: "b"})
+	j.follow(rosters, unknown)
+	if d := tell(1, sick(triage.CodeMismatch, 500), triage.FromCheck, nil); d != newest {
+		t.Errorf("not the newest diagnosis, but %v", d)
+	}
+	for i := range 5 {
+		tell(i, well, triage.FromCheck, nil)
+	}
+	if d := tell(4, sick(triage.CodeMismatch, 500), triage.FromCheck, nil); d != nil {
+		t.Errorf("everybody was healthy since, and %v is still told", d)
+	}
+}
+
 func TestInboxNeverBlocksAndSaysWhatItDropped(t *testing.T) {
 	i := inbox{ready: make(chan struct{}, 1)}
 	batch := make([]triage.Transition, maxInbox/2+1)

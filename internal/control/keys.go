@@ -69,7 +69,7 @@ var targetKeys = []key[triage.Target]{
 		func(r *reader, n *node, path string, to *triage.Target) { readText(r, n, path, &to.ID) }},
 	{"weight", "number", "The target's share of the group's requests: 1, the default, to 256.", readWeight},
 	{"drain", "boolean", "true takes the target out of rotation; what runs on it may finish.",
-		func(r *reader, n *node, path string, to *triage.Target) { to.Drain, _ = r.boolean(n, path) }},
+		func(r *reader, n *node, path string, to *triage.Target) { readBoolean(r, n, path, &to.Drain) }},
 }
 
 var healthCheckKeys = []key[triage.HealthCheck]{
@@ -93,6 +93,20 @@ var healthCheckKeys = []key[triage.HealthCheck]{
 		func(r *reader, n *node, path string, to *triage.HealthCheck) {
 			readNumber(r, n, path, &to.Thresholds.Unhealthy)
 		}},
+	{"unhealthy_interval", "duration", "The interval of a target that is unhealthy: longer to spare it, shorter to have it back sooner. Default 0s, which is no difference; else 100ms to 1h, and more than the timeout.",
+		func(r *reader, n *node, path string, to *triage.HealthCheck) {
+			r.duration(n, path, &to.UnhealthyInterval)
+		}},
+	{"transition_interval", "duration", "The interval between the first result that disagrees with a target's state and the last that its threshold asks for. Default 0s, which is no difference; else 100ms to 1h, and more than the timeout.",
+		func(r *reader, n *node, path string, to *triage.HealthCheck) {
+			r.duration(n, path, &to.TransitionInterval)
+		}},
+	{"jitter", "duration", "Each check starts later than the interval says by a random time, this at most. Default 0s, at most half of the shortest interval.",
+		func(r *reader, n *node, path string, to *triage.HealthCheck) { r.duration(n, path, &to.Jitter) }},
+	{"reuse_connection", "boolean", "true asks again on the connection of the check before, with http and https: cheaper, but blind to a target that takes no new connections. Default false: a connection for each check.",
+		func(r *reader, n *node, path string, to *triage.HealthCheck) {
+			readBoolean(r, n, path, &to.ReuseConnection)
+		}},
 }
 
 func readText[S ~string](r *reader, n *node, path string, to *S) {
@@ -104,6 +118,12 @@ func readText[S ~string](r *reader, n *node, path string, to *S) {
 func readNumber(r *reader, n *node, path string, to *int) {
 	if i, ok := r.number(n, path); ok {
 		*to = i
+	}
+}
+
+func readBoolean(r *reader, n *node, path string, to *bool) {
+	if b, ok := r.boolean(n, path); ok {
+		*to = b
 	}
 }
 

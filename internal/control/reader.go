@@ -206,7 +206,7 @@ func suggest(word string, words []string) string {
 	if near := triage.Nearest(word, words); near != "" {
 		return fmt.Sprintf("did you mean %s?", near)
 	}
-	const most = 12
+	const most = 16
 	if len(words) > most {
 		words = append(slices.Clone(words[:most]), "…")
 	}

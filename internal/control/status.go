@@ -46,6 +46,10 @@ type HealthCheckView struct {
 	Timeout            string          `json:"timeout"`
 	HealthyThreshold   int             `json:"healthy_threshold"`
 	UnhealthyThreshold int             `json:"unhealthy_threshold"`
+	UnhealthyInterval  string          `json:"unhealthy_interval,omitempty" doc:"empty: the interval"`
+	TransitionInterval string          `json:"transition_interval,omitempty" doc:"empty: no other interval while results disagree with the state"`
+	Jitter             string          `json:"jitter,omitempty" doc:"empty: none"`
+	ReuseConnection    bool            `json:"reuse_connection,omitempty" doc:"http and https only; absent: a connection for each check"`
 }
 
 // TargetStatus is one address of one target.
@@ -85,6 +89,10 @@ type HealthCheckEdit struct {
 	Timeout            *string `json:"timeout,omitempty"`
 	HealthyThreshold   *int    `json:"healthy_threshold,omitempty"`
 	UnhealthyThreshold *int    `json:"unhealthy_threshold,omitempty"`
+	UnhealthyInterval  *string `json:"unhealthy_interval,omitempty"`
+	TransitionInterval *string `json:"transition_interval,omitempty"`
+	Jitter             *string `json:"jitter,omitempty"`
+	ReuseConnection    *bool   `json:"reuse_connection,omitempty"`
 }
 
 // EditResult says what an accepted edit changed.

@@ -138,9 +138,18 @@ func viewOf(h triage.HealthCheck) HealthCheckView {
 		v.Port = strconv.Itoa(int(h.Port))
 	}
 	if h.Protocol.Asks() {
-		v.Path, v.SuccessCodes, v.Host = h.Path, h.SuccessCodes.String(), h.Host
+		v.Path, v.SuccessCodes, v.Host, v.ReuseConnection = h.Path, h.SuccessCodes.String(), h.Host, h.ReuseConnection
 	}
+	v.UnhealthyInterval, v.TransitionInterval, v.Jitter = ifSet(h.UnhealthyInterval), ifSet(h.TransitionInterval), ifSet(h.Jitter)
 	return v
+}
+
+// ifSet is the text of a duration, or "" for none.
+func ifSet(d time.Duration) string {
+	if d == 0 {
+		return ""
+	}
+	return durationText(d)
 }
 
 // durationText is Go's text without the parts that are zero: 1m, not 1m0s.

@@ -1,0 +1,34 @@
+package control
+
+import (
+	"testing"
+	"time"
+
+	"github.com/triage-lb/triage"
+)
+
+// TestCheckIsShownAsWritten: what is not set or means nothing is left out, so that the answer of a check with
+// the usual settings stays short.
+func TestCheckIsShownAsWritten(t *testing.T) {
+	usual := triage.DefaultHealthCheck()
+	paced := usual
+	paced.Protocol, paced.ReuseConnection = triage.HTTP, true
+	paced.UnhealthyInterval, paced.TransitionInterval, paced.Jitter = time.Minute, 3*time.Second, 500*time.Millisecond
+	unasked := paced
+	unasked.Protocol = triage.TCP
+	for _, tt := range []struct {
+		name  string
+		check triage.HealthCheck
+		want  string
+	}{
+		{"usual", usual, `{"protocol":"tcp","port":"traffic-port","interval":"5s","timeout":"2s","healthy_threshold":2,"unhealthy_threshold":2}`},
+		{"paced", paced, `{"protocol":"http","port":"traffic-port","path":"/","success_codes":"200","interval":"5s","timeout":"2s","healthy_threshold":2,"unhealthy_threshold":2,` +
+			`"unhealthy_interval":"1m","transition_interval":"3s","jitter":"500ms","reuse_connection":true}`},
+		{"no request to send", unasked, `{"protocol":"tcp","port":"traffic-port","interval":"5s","timeout":"2s","healthy_threshold":2,"unhealthy_threshold":2,` +
+			`"unhealthy_interval":"1m","transition_interval":"3s","jitter":"500ms"}`},
+	} {
+		if got := jsonOf(t, viewOf(tt.check)); got != tt.want {
+			t.Errorf("%s:\ngot  %s\nwant %s", tt.name, got, tt.want)
+		}
+	}
+}
