@@ -71,8 +71,8 @@ func (c HealthCheck) Validate() Problems {
 	}
 	ps.otherInterval("unhealthy_interval", c.UnhealthyInterval, c.Timeout)
 	ps.otherInterval("transition_interval", c.TransitionInterval, c.Timeout)
-	if c.Jitter < 0 || c.Jitter > c.Interval/2 {
-		ps.errorf("jitter", "jitter %s is outside 0-%s, half of the interval", written(c.Jitter), written(c.Interval/2))
+	if most := c.shortest() / 2; c.Jitter < 0 || c.Jitter > most {
+		ps.errorf("jitter", "jitter %s is outside 0s-%s, half of the shortest interval", written(c.Jitter), written(most))
 	}
 	ps.threshold("healthy_threshold", c.Thresholds.Healthy)
 	ps.threshold("unhealthy_threshold", c.Thresholds.Unhealthy)
@@ -87,6 +87,17 @@ func (c HealthCheck) Validate() Problems {
 		ps.errorf("host", "%s", err)
 	}
 	return ps
+}
+
+// shortest is the shortest interval at which a target may be checked.
+func (c HealthCheck) shortest() time.Duration {
+	d := c.Interval
+	for _, other := range [...]time.Duration{c.UnhealthyInterval, c.TransitionInterval} {
+		if other >= MinInterval {
+			d = min(d, other)
+		}
+	}
+	return d
 }
 
 // otherInterval checks an interval that is used in some states of a target; 0 is none.

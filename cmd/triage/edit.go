@@ -27,6 +27,10 @@ type healthCheckSetCommand struct {
 	Timeout            *string          `placeholder:"TIME" help:"For the whole check: 2s."`
 	HealthyThreshold   *int             `placeholder:"N" help:"Passes in a row that bring a target back."`
 	UnhealthyThreshold *int             `placeholder:"N" help:"Failures in a row that take a target out."`
+	UnhealthyInterval  *string          `placeholder:"TIME" help:"Instead of the interval while a target is unhealthy: 30s; 0s for no difference."`
+	TransitionInterval *string          `placeholder:"TIME" help:"Instead of either while results disagree with the state: 1s; 0s for no difference."`
+	Jitter             *string          `placeholder:"TIME" help:"Start each check up to so much later, at random: 500ms."`
+	ReuseConnection    *bool            `negatable:"" help:"Ask again on the connection of the check before."`
 }
 
 // Run is called by kong.
@@ -35,6 +39,8 @@ func (c *healthCheckSetCommand) Run(env *environment) error {
 		Protocol: c.Protocol, Port: c.Port, Path: c.Path, SuccessCodes: c.SuccessCodes, Host: c.Host,
 		Interval: c.Interval, Timeout: c.Timeout,
 		HealthyThreshold: c.HealthyThreshold, UnhealthyThreshold: c.UnhealthyThreshold,
+		UnhealthyInterval: c.UnhealthyInterval, TransitionInterval: c.TransitionInterval, Jitter: c.Jitter,
+		ReuseConnection: c.ReuseConnection,
 	}
 	if reflect.ValueOf(edit).IsZero() {
 		return usagef("for example --protocol http --path /health_check; triage health-check set --help lists the settings",

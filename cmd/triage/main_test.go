@@ -5,7 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
+	"net/http"
 	"net/netip"
 	"os"
 	"regexp"
@@ -54,6 +56,7 @@ func TestScripts(t *testing.T) {
 var scriptCommands = map[string]func(ts *testscript.TestScript, neg bool, args []string){
 	"eventually": eventually,
 	"expand":     expand,
+	"get":        get,
 	"waitready":  waitReady,
 	"simulated":  simulateServer,
 }
@@ -101,6 +104,34 @@ func eventually(ts *testscript.TestScript, neg bool, args []string) {
 		}
 		if time.Now().After(deadline) {
 			ts.Fatalf("not within %s: %v", patience, err)
+		}
+	}
+}
+
+// get prints the page at a URL. With a pattern it asks again and again until the page matches. Negated, the answer
+// must be an error.
+//
+//	get URL [PATTERN]
+func get(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) == 0 || len(args) > 2 {
+		ts.Fatalf("usage: get URL [PATTERN]")
+	}
+	pattern := regexp.MustCompile("(?m)" + strings.Join(args[1:], ""))
+	transport := &http.Transport{DisableKeepAlives: true}
+	for deadline := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
+		req, err := http.NewRequest(http.MethodGet, args[0], nil)
+		ts.Check(err)
+		resp, err := transport.RoundTrip(req)
+		ts.Check(err)
+		page, err := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		ts.Check(err)
+		if neg != (resp.StatusCode < 400) && pattern.Match(page) {
+			_, _ = ts.Stdout().Write(page)
+			return
+		}
+		if len(args) == 1 || time.Now().After(deadline) {
+			ts.Fatalf("%s: %s\n%s", args[0], resp.Status, page)
 		}
 	}
 }

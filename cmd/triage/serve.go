@@ -19,6 +19,7 @@ import (
 	"github.com/triage-lb/triage/internal/control"
 	"github.com/triage-lb/triage/internal/diagnose"
 	"github.com/triage-lb/triage/internal/engine"
+	"github.com/triage-lb/triage/internal/metrics"
 	"github.com/triage-lb/triage/internal/proxy"
 	"github.com/triage-lb/triage/internal/resolve"
 )
@@ -37,10 +38,12 @@ func (c *serveCommand) Run(env *environment) error {
 	if err != nil {
 		return err
 	}
+	gc := limitGarbage(env.getenv)
 	b, err := newBalancer(path, env.getenv, c.logger(env))
 	if err != nil {
 		return err
 	}
+	b.gc = gc
 	return b.serve(env.ctx, c.Watch)
 }
 
@@ -56,7 +59,9 @@ type balancer struct {
 	table    *balance.Table
 	proxy    *proxy.Proxy
 	control  *control.Control
+	metrics  *metrics.Metrics
 	admin    *api.Server
+	gc       string        // the collector's setting, as it is told
 	settled  chan struct{} // closed when the first results are in the pools: clients may come
 	draining atomic.Bool   // no new clients, please
 }
@@ -64,7 +69,7 @@ type balancer struct {
 // newBalancer builds the parts and says who talks to whom. This function is the architecture:
 //
 //	control ──rosters──► engine ──transitions──► table ──pools──► proxy
-//	   ▲ ▲                  │ └────transitions────► control (events)   │
+//	   ▲ ▲                  │ └────transitions────► control, metrics   │
 //	   │ └─ resolver        └◄──────────── kick: traffic failed ───────┘
 //	  admin
 //
@@ -75,10 +80,13 @@ func newBalancer(path string, getenv func(string) string, log *slog.Logger) (*ba
 		OnChange: func() { b.control.Resolved() },
 	})
 	b.engine = engine.New(engine.Config{
+		MaxInFlight: roomForChecks(log),
 		OnTransitions: func(batch []triage.Transition) {
 			b.table.Observe(batch)
 			b.control.Observe(batch)
+			b.metrics.Observe(batch)
 		},
+		OnLevels: b.table.Level,
 		OnBehind: func(late time.Duration) {
 			b.log.Error("checks start late: too many are under way, or this machine is too busy", "late", late.Round(time.Millisecond))
 		},
@@ -111,11 +119,19 @@ func newBalancer(path string, getenv func(string) string, log *slog.Logger) (*ba
 	if err != nil {
 		return nil, err
 	}
+	b.metrics = metrics.New(metrics.Config{
+		Version: buildVersion(),
+		Checks:  b.engine.Stats,
+		States:  func(group triage.GroupName) metrics.States { return metrics.States(b.table.States(group)) },
+		Targets: b.engine.Snapshot,
+		Log:     log,
+	})
 	b.admin = api.New(api.Config{
 		Address: b.control.Admin(),
 		Version: buildVersion(),
 		Control: b.control,
 		Ready:   b.ready,
+		Metrics: b.metrics.Handler,
 		Log:     log,
 	})
 	return b, b.admin.Listen()
@@ -173,7 +189,7 @@ func (b *balancer) announce(ctx context.Context) {
 		for i, l := range status.Listeners {
 			listen[i] = l.Listen
 		}
-		b.log.Info("serving", "version", buildVersion(), "listen", strings.Join(listen, ","), "config", status.Config, "admin", b.control.Admin())
+		b.log.Info("serving", "version", buildVersion(), "listen", strings.Join(listen, ","), "config", status.Config, "admin", b.control.Admin(), "gc", b.gc)
 	case <-ctx.Done():
 	}
 }

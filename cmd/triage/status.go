@@ -200,7 +200,21 @@ func check(h control.HealthCheckView) string {
 	if h.Host != "" {
 		s += ", Host " + h.Host
 	}
-	return s + fmt.Sprintf(", every %s, timeout %s, out after %d, back after %d", h.Interval, h.Timeout, h.UnhealthyThreshold, h.HealthyThreshold)
+	s += ", every " + h.Interval
+	if h.UnhealthyInterval != "" {
+		s += ", every " + h.UnhealthyInterval + " while unhealthy"
+	}
+	if h.TransitionInterval != "" {
+		s += ", every " + h.TransitionInterval + " while changing"
+	}
+	if h.Jitter != "" {
+		s += ", up to " + h.Jitter + " later"
+	}
+	s += fmt.Sprintf(", timeout %s, out after %d, back after %d", h.Timeout, h.UnhealthyThreshold, h.HealthyThreshold)
+	if h.ReuseConnection {
+		s += ", connection kept"
+	}
+	return s
 }
 
 // targets prints one row for each target, and under it what is to be said about it.

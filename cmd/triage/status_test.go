@@ -58,7 +58,8 @@ func TestStatusReport(t *testing.T) {
 			{
 				Name: "app",
 				HealthCheck: control.HealthCheckView{Protocol: triage.HTTP, Port: "9000", Path: "/health_check", SuccessCodes: "200", Host: "mysite.com",
-					Interval: "5s", Timeout: "2s", HealthyThreshold: 3, UnhealthyThreshold: 2},
+					Interval: "5s", Timeout: "2s", HealthyThreshold: 3, UnhealthyThreshold: 2,
+					UnhealthyInterval: "30s", TransitionInterval: "3s", Jitter: "500ms", ReuseConnection: true},
 				Targets: []control.TargetStatus{target("127.0.1.11:8000", triage.Healthy, check(triage.Matched, 200, 12)), sick, alsoSick, silent, drained, nameless, fresh, evil, nearlyOut, nearlyBack, removed},
 			},
 			{

@@ -45,6 +45,7 @@ const (
 	pathUndrain     = "/v1/groups/{group}/targets/{target}/undrain"
 	pathLive        = "/livez"
 	pathReady       = "/readyz"
+	pathMetrics     = "/metrics"
 	pathOpenAPI     = "/openapi.json"
 )
 
@@ -81,6 +82,9 @@ func newRoutes(s *Server) *routes {
 	s.registerReads(a)
 	s.registerEdits(a)
 	s.registerProbes(a)
+	if s.cfg.Metrics != nil {
+		s.registerMetrics(a)
+	}
 	registerOpenAPI(r, a)
 	return r
 }

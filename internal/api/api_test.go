@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/http"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -95,11 +96,25 @@ func freeAddress(t *testing.T) string {
 	return l.Addr().String()
 }
 
-// start runs a server until the test ends, and returns it with its control. cfg.Control is set here.
+// counted answers scrapes with the groups that they name. There is a group app.
+func counted(targets []triage.GroupName) (http.Handler, error) {
+	for _, g := range targets {
+		if g != "app" {
+			return nil, &triage.Error{Kind: triage.KindNotFound, Message: fmt.Sprintf("there is no group %q", g), Hint: "did you mean app?"}
+		}
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/plain; version=0.0.4")
+		fmt.Fprintf(w, "targets %v of %s\n", targets, r.URL.Query()["name[]"])
+	}), nil
+}
+
+// start runs a server until the test ends, and returns it with its control. cfg.Control and cfg.Metrics are set here.
 func start(t *testing.T, cfg Config) (*Server, *recorder) {
 	t.Helper()
 	control := &recorder{status: twoGroups()}
 	cfg.Control, cfg.Log = control, slog.New(slog.DiscardHandler)
+	cfg.Metrics = counted
 	if cfg.Address == "" {
 		cfg.Address = freeAddress(t)
 	}

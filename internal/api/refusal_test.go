@@ -32,6 +32,9 @@ func TestBadRequests(t *testing.T) {
 		{"unknown path", "GET", "/v1/statu", ``, 404, "there is nothing at /v1/statu", "/openapi.json lists what there is"},
 		{"huma's page of scripts", "GET", "/docs", ``, 404, "there is nothing at /docs", ""},
 		{"wrong method", "POST", "/v1/status", `{}`, 405, "/v1/status does not take POST", "it takes GET, HEAD"},
+		{"unknown group of a scrape", "GET", "/metrics?targets=app&targets=ap", ``, 404, `there is no group "ap"`, "did you mean app?"},
+		{"unknown query of a scrape", "GET", "/metrics?target=app", ``, 422, "query.target: unknown query parameter", ""},
+		{"scrape that edits", "POST", "/metrics", `{}`, 405, "/metrics does not take POST", "it takes GET, HEAD"},
 		{"unknown group", "GET", "/v1/status?group=ap", ``, 404, `there is no group "ap"`, "did you mean app?"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -47,8 +47,8 @@ type Config struct {
 	// too many are under way, or the machine is too busy. Called from the shards; must not block. May be nil.
 	OnBehind func(late time.Duration)
 
-	// MaxInFlight bounds how many checks a shard runs at once, connections that are kept for later ones included; further
-	// ones wait their turn. It belongs below the limit of descriptors. Default: 4096.
+	// MaxInFlight bounds how many checks run at once, connections that are kept for later ones included; further ones
+	// wait their turn. The shards share it evenly. It belongs below the limit of descriptors. Default: 4096.
 	MaxInFlight int
 
 	// MaxEncrypted bounds how many of those may be over TLS: a handshake under way holds some 24 KiB. Default: 1024.
@@ -73,7 +73,7 @@ const (
 
 // Engine runs checks. Make it with [New].
 type Engine struct {
-	cfg     Config
+	cfg     Config // with the defaults filled in, and the bounds those of one shard
 	seed    maphash.Seed
 	shards  []*shard
 	stopped chan struct{} // closed when Run has returned
@@ -83,9 +83,9 @@ type Engine struct {
 
 // New returns an engine with nothing to check.
 func New(cfg Config) *Engine {
-	cfg.MaxInFlight = cmp.Or(cfg.MaxInFlight, defaultMaxInFlight)
-	cfg.MaxEncrypted = cmp.Or(cfg.MaxEncrypted, defaultMaxEncrypted)
 	cfg.Shards = cmp.Or(cfg.Shards, max(1, runtime.GOMAXPROCS(0)/2))
+	cfg.MaxInFlight = max(1, cmp.Or(cfg.MaxInFlight, defaultMaxInFlight)/cfg.Shards)
+	cfg.MaxEncrypted = max(1, cmp.Or(cfg.MaxEncrypted, defaultMaxEncrypted)/cfg.Shards)
 	if cfg.newDriver == nil {
 		cfg.newDriver = newDriver
 	}

@@ -307,7 +307,7 @@ func TestStats(t *testing.T) {
 	if g.Group != "app" || g.Outcomes[triage.Matched] < 8 || took != ended || lag < ended || g.Took.Sum <= 0 {
 		t.Errorf("%d took, %d ended, %d started: %+v", took, ended, lag, g)
 	}
-	if stats.MaxInFlight != 2*defaultMaxInFlight {
+	if stats.MaxInFlight != defaultMaxInFlight {
 		t.Errorf("room for %d", stats.MaxInFlight)
 	}
 	e.Set([]triage.Roster{r})

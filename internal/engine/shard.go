@@ -26,6 +26,7 @@ type shard struct {
 	order  []*slot // the same, group by group
 	groups map[triage.GroupName]*group
 	wheel  loop.Wheel[*slot]
+	pulse  moment  // the next beat, see pulse
 	lines  [2]line // of those that are due: for checks in plain text, and encrypted ones
 	batch  []triage.Transition
 	fire   func(*loop.Timer[*slot])
