@@ -2,6 +2,7 @@ package engine
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"net"
 	"net/http"
@@ -183,6 +184,34 @@ func TestEncryptedConnectionIsKept(t *testing.T) {
 	eventually(t, "five more", func() bool { return requests.Load() >= 10 })
 	if s := e.Snapshot("app")[0]; s.Health.State != triage.Healthy || connections.Load() != 2 {
 		t.Errorf("%s, %d connections", s.Health.State, connections.Load())
+	}
+}
+
+// TestEncryptedServerTiredOfWaiting: over TLS as well, a 408 on a kept connection is about the time before the question.
+func TestEncryptedServerTiredOfWaiting(t *testing.T) {
+	type nth struct{}
+	var again atomic.Int32
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Context().Value(nth{}).(*atomic.Int32).Add(1) > 1 {
+			again.Add(1)
+			w.Header().Set("Connection", "close")
+			w.WriteHeader(http.StatusRequestTimeout)
+		}
+	}))
+	server.Config.ConnContext = func(ctx context.Context, _ net.Conn) context.Context {
+		return context.WithValue(ctx, nth{}, new(atomic.Int32))
+	}
+	server.StartTLS()
+	defer server.Close()
+	c := reusing()
+	c.Protocol = triage.HTTPS
+	e, seen := start(t, Config{})
+	e.Set([]triage.Roster{roster(c, netip.MustParseAddrPort(server.Listener.Addr().String()))})
+	eventually(t, "three were asked again", func() bool { return again.Load() >= 3 })
+	for _, tr := range seen.list() {
+		if tr.To.State != triage.Healthy {
+			t.Errorf("%s: %s %d", tr.To.State, tr.To.Outcome, tr.To.Status)
+		}
 	}
 }
 

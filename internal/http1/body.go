@@ -128,6 +128,9 @@ func (b *Body) step(c byte) error {
 	case stateSize, stateExtension, stateSizeLF:
 		return b.stepChunkLine(c)
 	case stateDataCR:
+		if c == '\n' {
+			return b.fault("bare LF ends a chunk")
+		}
 		return b.expect(c, '\r', stateDataLF, "chunk is longer than its size says")
 	case stateDataLF:
 		b.line, b.digits, b.left = 0, 0, 0

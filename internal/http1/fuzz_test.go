@@ -160,6 +160,7 @@ func FuzzBody(f *testing.F) {
 		"7fffffffffffffff\r\nhello",
 		"000000000000005\r\nhello\r\n000\r\n\r\n",
 		"5\r\nhello\r0\r\n\r\n",
+		"5\r\nhello\n0\r\n\r\n",
 		"1;" + strings.Repeat("x", 1100) + "\r\nx\r\n0\r\n\r\n",
 		strings.Repeat("1;"+strings.Repeat("x", 1000)+"\r\nx\r\n", 20),
 		"0\r\nA: " + strings.Repeat("x", 5000) + "\r\n\r\n",

@@ -182,7 +182,7 @@ func TestSmuggling(t *testing.T) {
 		{"chunk extension with bare CR", "Transfer-Encoding: chunked", "5;a\rhello\r\n0\r\n\r\n", "body", "bare CR in a chunk-size line"},
 		{"chunk extension with NUL", "Transfer-Encoding: chunked", "5;\x00\r\nhello\r\n0\r\n\r\n", "body", "control byte in a chunk extension or trailer"},
 		{"chunk longer than its size", "Transfer-Encoding: chunked", "5\r\nhello world\r\n0\r\n\r\n", "body", "chunk is longer than its size says"},
-		{"chunk ends in bare LF", "Transfer-Encoding: chunked", "5\r\nhello\n0\r\n\r\n", "body", "chunk is longer than its size says"},
+		{"chunk ends in bare LF", "Transfer-Encoding: chunked", "5\r\nhello\n0\r\n\r\n", "body", "bare LF ends a chunk"},
 		{"chunk ends in bare CR", "Transfer-Encoding: chunked", "5\r\nhello\r0\r\n\r\n", "body", "chunk is not followed by CRLF"},
 		{"last chunk then bare LF", "Transfer-Encoding: chunked", "0\r\n\n", "body", "trailer line does not start with a name"},
 		{"last chunk then bare CR", "Transfer-Encoding: chunked", "0\r\n\rX", "body", "bare CR after the last chunk"},

@@ -1,8 +1,10 @@
 package probe
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/triage-lb/triage"
 	"github.com/triage-lb/triage/internal/http1"
@@ -10,21 +12,21 @@ import (
 
 // answer reads an HTTP answer as it comes in and judges it. The zero value is ready.
 type answer struct {
-	buf      []byte // what came until the head was complete
-	from     int    // where in buf the head begins, after interim answers
-	scanned  int    // how far after from the head's end was searched for
-	head     []byte // part of buf, once complete
-	fields   []http1.Field
-	interim  int // answers 1xx so far
-	headDone bool
-	status   int
-	framing  http1.FramingKind
-	keeps    bool // the server keeps the connection
-	body     http1.Body
-	kept     []byte
-	size     int64
-	complete bool // head and body came whole
-	surplus  bool // and something after them
+	buf           []byte // what came until the head was complete
+	scanned       int    // how far the head's end was searched for
+	head          []byte // part of buf, once complete
+	fields        []http1.Field
+	interim       int // answers 1xx so far
+	interimStatus int // of the last of them
+	headDone      bool
+	status        int
+	framing       http1.FramingKind
+	keeps         bool // the server keeps the connection
+	body          http1.Body
+	kept          []byte
+	size          int64
+	complete      bool // head and body came whole
+	surplus       bool // and something after them
 }
 
 // maxSpare bounds the memory that waits for the next answer.
@@ -46,7 +48,7 @@ func (a *answer) reset() {
 }
 
 // empty reports whether not one byte has come.
-func (a *answer) empty() bool { return len(a.buf) == 0 }
+func (a *answer) empty() bool { return len(a.buf) == 0 && a.interim == 0 }
 
 // persistent reports whether the connection may be asked again.
 func (a *answer) persistent() bool { return a.complete && a.keeps && !a.surplus }
@@ -67,9 +69,9 @@ func (a *answer) read(p *Plan, b []byte) (o triage.Outcome, detail string, decid
 // readHead looks for the end of the head, past interim answers, and returns what came after it.
 func (a *answer) readHead(p *Plan) (rest []byte, o triage.Outcome, detail string, decided bool) {
 	for {
-		head := a.buf[a.from:]
+		head := a.buf
 		if !http1.Plausible(head) {
-			return nil, triage.NotHTTP, fmt.Sprintf("it begins with %s", quoteStart(head)), true
+			return nil, triage.NotHTTP, a.implausible(), true
 		}
 		n, next := http1.HeadEnd(head, a.scanned)
 		if n == 0 && len(head) > maxHead || n > maxHead {
@@ -81,7 +83,7 @@ func (a *answer) readHead(p *Plan) (rest []byte, o triage.Outcome, detail string
 		}
 		r, _, err := http1.ParseResponse(head[:n], a.fields[:0], http1.Limits{Head: maxHead})
 		if errors.Is(err, http1.ErrTooLarge) {
-			return nil, triage.HeadTooLarge, err.Error(), true
+			return nil, triage.HeadTooLarge, fmt.Sprintf("more than %d header lines", http1.DefaultMaxFields), true
 		}
 		if err != nil {
 			return nil, triage.NotHTTP, err.Error(), true
@@ -93,7 +95,8 @@ func (a *answer) readHead(p *Plan) (rest []byte, o triage.Outcome, detail string
 		if a.interim++; a.interim > maxInterim {
 			return nil, triage.NotHTTP, fmt.Sprintf("more than %d interim answers (%d)", maxInterim, r.Status), true
 		}
-		a.from, a.scanned = a.from+n, 0
+		a.interimStatus = r.Status
+		a.buf, a.scanned = append(a.buf[:0], a.buf[n:]...), 0
 	}
 }
 
@@ -106,7 +109,7 @@ func (a *answer) beginBody(p *Plan, r http1.Response, n int) (rest []byte, o tri
 	a.headDone, a.framing = true, framing.Kind
 	a.keeps = r.Persistent()
 	a.body = http1.NewBody(framing)
-	a.head, rest = a.buf[a.from:a.from+n], a.buf[a.from+n:]
+	a.head, rest = a.buf[:n], a.buf[n:]
 	if framing.Kind == http1.UntilClose && p.Dialect.FramedBody && p.Codes.Match(a.status) {
 		return nil, triage.BodyUnframed, "", true
 	}
@@ -114,11 +117,15 @@ func (a *answer) beginBody(p *Plan, r http1.Response, n int) (rest []byte, o tri
 }
 
 func (a *answer) readBody(p *Plan, b []byte) (o triage.Outcome, detail string, decided bool) {
-	for !a.body.Done() && len(b) > 0 {
+	for !a.body.Done() && len(b) > 0 && a.size <= maxBody {
 		data, n, err := a.body.Next(b)
 		a.keep(p, data)
 		if err != nil {
-			return a.judge(p, triage.BodyMalformed), err.Error(), true
+			detail := err.Error()
+			if errors.Is(err, http1.ErrTooLarge) {
+				detail = "more chunk extensions or trailers than allowed"
+			}
+			return a.judge(p, triage.BodyMalformed), detail, true
 		}
 		if n == 0 {
 			break
@@ -148,8 +155,11 @@ func (a *answer) end(p *Plan, how string) (triage.Outcome, string) {
 		if how == "reset" {
 			o = triage.ResetBeforeAnswer
 		}
-		if head := a.buf[a.from:]; len(head) > 0 {
-			return o, fmt.Sprintf("after %d bytes of the head", len(head))
+		switch {
+		case len(a.buf) > 0:
+			return o, fmt.Sprintf("after %d bytes of the head", len(a.buf))
+		case a.interim > 0:
+			return o, a.afterInterim()
 		}
 		return o, "not one byte came"
 	}
@@ -175,7 +185,7 @@ func (a *answer) show(x *triage.Exchange) {
 	x.Status = a.status
 	x.Head = a.head
 	if !a.headDone {
-		x.Head = a.buf[a.from:]
+		x.Head = a.buf
 	}
 	if len(x.Head) > maxKeptHead {
 		x.Head, x.Truncated = x.Head[:maxKeptHead], true
@@ -193,4 +203,37 @@ func quoteStart(b []byte) string {
 		return fmt.Sprintf("%q…", b[:most])
 	}
 	return fmt.Sprintf("%q", b)
+}
+
+// implausible says why what came cannot become HTTP.
+func (a *answer) implausible() string {
+	detail := fmt.Sprintf("it begins with %s", quoteStart(a.buf))
+	if a.interim > 0 {
+		detail = fmt.Sprintf("%s it goes on with %s", a.afterInterim(), quoteStart(a.buf))
+	}
+	if _, _, err := http1.ParseResponse(a.buf, nil, http1.Limits{}); err != nil && bytes.HasPrefix(a.buf, []byte("HTTP/")) {
+		return err.Error() + ": " + detail
+	}
+	return detail
+}
+
+// afterInterim says how many interim answers came before.
+func (a *answer) afterInterim() string {
+	s := "s"
+	if a.interim == 1 {
+		s = ""
+	}
+	return fmt.Sprintf("after %d interim answer%s (%d)", a.interim, s, a.interimStatus)
+}
+
+// broken says what it means that TLS itself has failed after the handshake: a record that cannot be decrypted, an alert.
+func (a *answer) broken(p *Plan, err error) (triage.Outcome, string) {
+	what := "TLS failed: " + strings.TrimPrefix(err.Error(), "local error: ")
+	if alert, ok := alertIn(err); ok {
+		what = "TLS failed with the target's alert: " + alert
+	}
+	if a.headDone {
+		return a.judge(p, triage.BodyTruncated), fmt.Sprintf("%s, after %d bytes of the body", what, a.size)
+	}
+	return triage.NotHTTP, fmt.Sprintf("%s, after %d bytes of the head", what, len(a.buf))
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"strings"
 	"syscall"
 
 	"github.com/triage-lb/triage"
@@ -55,7 +56,7 @@ func classifyHandshake(err error) (triage.Outcome, string) {
 	if errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) {
 		return triage.TLSClosed, "reset"
 	}
-	return triage.TLSRefused, err.Error()
+	return triage.TLSRefused, "by us: " + strings.TrimPrefix(err.Error(), "local error: ")
 }
 
 // alertIn returns the target's alert, if that is why crypto/tls failed.

@@ -35,6 +35,9 @@ func (c *Client) Do(ctx context.Context, p *Plan, key triage.Key, policy triage.
 	start := time.Now()
 	d := driver{ctx: ctx, timeout: p.Timeout, deadline: start.Add(p.Timeout)}
 	defer func() { d.unwatch() }()
+	if c.conn != nil && !quiet(c.conn) {
+		c.Close()
+	}
 	if c.conn != nil {
 		d.watch(c.conn)
 		c.conn = nil
@@ -180,4 +183,22 @@ func (d *driver) close(how dialect.Close) {
 	}
 	d.conn.Close()
 	d.conn = nil
+}
+
+// quiet reports whether a kept connection is as we left it: the target has neither ended it nor said what nobody asked for.
+func quiet(c *net.TCPConn) bool {
+	if c.SetReadDeadline(time.Time{}) != nil { // the last check's
+		return false
+	}
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return false
+	}
+	idle := false
+	err = raw.Read(func(fd uintptr) bool {
+		_, _, err := syscall.Recvfrom(int(fd), make([]byte, 1), syscall.MSG_PEEK) // does not block: the descriptor is net's
+		idle = errors.Is(err, syscall.EAGAIN)
+		return true
+	})
+	return err == nil && idle
 }

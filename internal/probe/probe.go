@@ -42,9 +42,9 @@ type Plan struct {
 const DefaultKeepBody = 4 << 10
 
 const (
-	maxHead    = 64 << 10 // bytes of one answer's head
-	maxBody    = 1 << 20  // read at most, then the status alone decides
-	maxInterim = 16       // answers 1xx before the real one
+	maxHead    = 64 << 10  // bytes of one answer's head
+	maxBody    = 256 << 10 // read at most, then the status alone decides
+	maxInterim = 16        // answers 1xx before the real one
 )
 
 // Compile makes the plan of a check's settings in a dialect.

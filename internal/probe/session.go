@@ -172,7 +172,8 @@ func (s *Session) ended(how string, err error, at time.Time) Action {
 // target: it may end a connection that is idle whenever it likes (RFC 9112 section 9.5).
 func (s *Session) again(at time.Time) Action {
 	s.Stop()
-	s.x.Reused = false
+	s.answer.reset()
+	s.x.Reused, s.x.Timing = false, triage.NoTiming()
 	s.stage, s.mark = connecting, at
 	return Action{Kind: Dial}
 }
@@ -183,6 +184,9 @@ func (s *Session) data(e Event) Action {
 	}
 	o, detail, decided := s.answer.read(s.plan, e.Data)
 	if decided {
+		if s.x.Reused && s.answer.status == 408 {
+			return s.again(e.At) // the server gave up waiting as our question was on its way (RFC 9110 section 15.5.9)
+		}
 		return s.verdict(o, detail, e.At)
 	}
 	s.stage = reading

@@ -7,6 +7,7 @@ import (
 	"iter"
 	"net"
 	"net/netip"
+	"syscall"
 	"time"
 
 	"github.com/triage-lb/triage"
@@ -160,7 +161,11 @@ func (s *Session) encrypted(e Event) Action {
 			}
 			return s.ask(e.At)
 		case tlsPlain:
-			if a := s.data(Event{Kind: Data, At: e.At, Data: step.plain}); a.Kind == Done {
+			if a := s.data(Event{Kind: Data, At: e.At, Data: step.plain}); a.Kind != Wait {
+				if a.Keep && !s.tls.quiet() {
+					s.Stop()
+					a.Keep = false
+				}
 				return a
 			}
 		case tlsFailed:
@@ -195,5 +200,15 @@ func (s *Session) tlsEnded(err error, at time.Time) Action {
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return s.plain(Event{Kind: EOF, At: at})
 	}
+	if _, kernel := errors.AsType[syscall.Errno](err); !kernel {
+		o, detail := s.answer.broken(s.plan, err)
+		return s.verdict(o, detail, at)
+	}
 	return s.plain(Event{Kind: Reset, At: at, Err: err})
+}
+
+// quiet reports whether everything that came has been read, and nothing is to be sent.
+func (t *tlsStream) quiet() bool {
+	step, ok := t.next()
+	return ok && step.kind == tlsNeedsInput && len(t.conn.out) == 0
 }

@@ -14,8 +14,8 @@ func Nobody(t testing.TB) (address netip.AddrPort, release func()) {
 	return addressOf(t, fd), func() { syscall.Close(fd) }
 }
 
-// Deaf returns the address of a server that never accepts, and whose queue of connections is full: the system drops
-// whatever else tries to connect. The queue's length is a matter of Linux; elsewhere this may be a server that hangs.
+// Deaf returns the address of a server that never accepts, and whose queue of connections is full: whatever else tries to
+// connect gets no answer. How many the queue takes is as on Linux.
 func Deaf(t testing.TB) (address netip.AddrPort, release func()) {
 	t.Helper()
 	fd := bound(t)

@@ -7,7 +7,6 @@ package badinput
 
 import (
 	"strings"
-	"time"
 
 	"github.com/triage-lb/triage"
 )
@@ -61,8 +60,13 @@ func (a Answer) Bytes(most int) string {
 	return b.String()[:min(b.Len(), most)]
 }
 
-// Limit is the timeout with which the answers that hang are to be checked: longer than one drop of those that drip.
-const Limit = 1500 * time.Millisecond
+// Protocols are those of the checks that the answer is for.
+func (a Answer) Protocols() []triage.Protocol {
+	if a.Handshake || a.Beyond != "" {
+		return []triage.Protocol{triage.HTTPS}
+	}
+	return []triage.Protocol{triage.HTTP, triage.HTTPS}
+}
 
 const (
 	ok      = "HTTP/1.1 200 OK\r\n"

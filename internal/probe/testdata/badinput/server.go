@@ -13,6 +13,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/triage-lb/triage"
 )
 
 // Server is a listener that treats every connection in the same way.
@@ -22,34 +24,33 @@ type Server struct {
 	listener net.Listener
 	all      sync.WaitGroup
 
-	mu     sync.Mutex
-	conns  map[net.Conn]struct{} // guarded by mu; nil once closed
-	closed chan struct{}
+	mu    sync.Mutex
+	conns map[net.Conn]struct{} // guarded by mu; nil once closed
 }
 
-// Listen serves the answer to every connection, inside TLS if that is asked for.
-func Listen(t testing.TB, a Answer, inTLS bool) *Server {
+// Listen serves the answer to every connection, inside TLS if the checks are of https.
+func Listen(t testing.TB, a Answer, p triage.Protocol) *Server {
 	t.Helper()
 	var config *tls.Config
-	if inTLS {
+	if p == triage.HTTPS && !a.Handshake {
 		config = &tls.Config{Certificates: []tls.Certificate{Certificate(t)}}
 	}
-	return Serve(t, func(s *Server, c *net.TCPConn) {
+	return Serve(t, func(c *net.TCPConn) {
 		switch {
 		case a.Handshake:
 			awaitHello(c)
-			s.say(c, a)
-		case inTLS:
+			say(c, a)
+		case config != nil:
 			if inside := tls.Server(c, config); inside.Handshake() == nil {
 				awaitRequest(inside)
-				s.say(inside, a)
+				say(inside, a)
 				if io.WriteString(c, a.Beyond); a.Then == Closes && a.Beyond == "" {
 					inside.CloseWrite()
 				}
 			}
 		default:
 			awaitRequest(c)
-			s.say(c, a)
+			say(c, a)
 		}
 		End(c, a.Then)
 	})
@@ -57,7 +58,7 @@ func Listen(t testing.TB, a Answer, inTLS bool) *Server {
 
 // Serve calls handle for every connection, on a goroutine of its own, and closes the connection when that returns.
 // The server is closed at the end of the test, if not before.
-func Serve(t testing.TB, handle func(*Server, *net.TCPConn)) *Server {
+func Serve(t testing.TB, handle func(*net.TCPConn)) *Server {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -67,7 +68,6 @@ func Serve(t testing.TB, handle func(*Server, *net.TCPConn)) *Server {
 		Address:  netip.MustParseAddrPort(l.Addr().String()),
 		listener: l,
 		conns:    map[net.Conn]struct{}{},
-		closed:   make(chan struct{}),
 	}
 	s.all.Go(func() {
 		for {
@@ -78,7 +78,7 @@ func Serve(t testing.TB, handle func(*Server, *net.TCPConn)) *Server {
 			s.all.Go(func() {
 				defer s.drop(c)
 				if s.admit(c) {
-					handle(s, c.(*net.TCPConn))
+					handle(c.(*net.TCPConn))
 				}
 			})
 		}
@@ -90,9 +90,6 @@ func Serve(t testing.TB, handle func(*Server, *net.TCPConn)) *Server {
 // Close ends the listener and all connections, and returns when nothing of them is left. Closing twice is harmless.
 func (s *Server) Close() {
 	s.mu.Lock()
-	if s.conns != nil {
-		close(s.closed)
-	}
 	s.listener.Close()
 	for c := range s.conns {
 		c.Close()
@@ -120,17 +117,16 @@ func (s *Server) drop(c net.Conn) {
 }
 
 // say says what the answer has to say, or as much of it as is taken.
-func (s *Server) say(c net.Conn, a Answer) {
+func say(c net.Conn, a Answer) {
 	if a.Drips {
-		s.drip(c, a)
+		drip(c, a)
 		return
 	}
-	const most = 64 << 10
 	piece, times := a.Again, a.Times
 	if times == Forever {
-		piece = strings.Repeat(a.Again, 1+most/len(a.Again))
+		piece = strings.Repeat(piece, 1+(64<<10)/len(piece))
 	} else {
-		piece, times = strings.Repeat(a.Again, a.Times), 1
+		piece, times = strings.Repeat(piece, times), 1
 	}
 	if _, err := io.WriteString(c, a.Says); err != nil {
 		return
@@ -143,24 +139,21 @@ func (s *Server) say(c net.Conn, a Answer) {
 	io.WriteString(c, a.Last)
 }
 
-func (s *Server) drip(c net.Conn, a Answer) {
+// drip says a drop of the answer each second until the client is gone.
+func drip(c net.Conn, a Answer) {
 	io.WriteString(c, a.Says)
 	gone := make(chan struct{})
-	s.all.Go(func() {
+	go func() {
 		defer close(gone)
 		io.Copy(io.Discard, c)
-	})
-	drop := time.NewTicker(time.Second)
-	defer drop.Stop()
-	for range a.Times {
+	}()
+	second := time.NewTicker(time.Second)
+	defer second.Stop()
+	for {
 		select {
-		case <-drop.C:
+		case <-second.C:
+			io.WriteString(c, a.Again)
 		case <-gone:
-			return
-		case <-s.closed:
-			return
-		}
-		if _, err := io.WriteString(c, a.Again); err != nil {
 			return
 		}
 	}
