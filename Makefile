@@ -64,8 +64,8 @@ e2e: ## the story on real nginx, gunicorn, Django and PostgreSQL alone
 	sh e2e/install.sh
 	go test -count=1 -v ./e2e
 
-BENCH ?= -parts compare,memory,growth -targets 1000,10000
-bench-check: ## what a check costs beside HAProxy and Caddy, into bench/results/check.md (15 minutes; BENCH= for less)
+BENCH ?= -parts compare,memory,growth,https,storm -targets 1000,10000
+bench-check: ## what a check costs beside HAProxy and Caddy, and in a mass failure, into bench/results/check.md (half an hour; BENCH="-parts compare" for less)
 	sh bench/install.sh
 	go run ./bench/check $(BENCH)
 

@@ -41,9 +41,15 @@ func (b *bench) measure(part string) error {
 		return b.measureMemory()
 	case "growth":
 		return b.measureGrowth()
+	case "https":
+		return b.measureHTTPS()
+	case "storm":
+		return b.measureStorms()
 	}
 	for _, n := range b.targets {
-		if err := b.compare(work{targets: n, interval: b.interval}); err != nil {
+		w := work{targets: n, interval: b.interval}
+		rows := b.inTurn(w, b.checkers)
+		if err := b.reporting.put(compared(w, b.header(rows...), rows)); err != nil {
 			return err
 		}
 	}
@@ -68,10 +74,10 @@ type row struct {
 	fault   error
 }
 
-// compare runs all checkers in turn, as many rounds as asked for.
-func (b *bench) compare(w work) error {
-	rows := make([]*row, len(b.checkers))
-	for i, name := range b.checkers {
+// inTurn runs all checkers in turn, as many rounds as asked for.
+func (b *bench) inTurn(w work, checkers []string) []*row {
+	rows := make([]*row, len(checkers))
+	for i, name := range checkers {
 		c, _ := checkerNamed(name)
 		rows[i] = &row{checker: c}
 		path, err := c.path(b.triage)
@@ -94,7 +100,21 @@ func (b *bench) compare(w work) error {
 			b.progress("%s, round %d of %d: %s", r.checker.name, round+1, b.rounds, s)
 		}
 	}
-	return b.reporting.put(compared(w, b.header(rows...), rows))
+	return rows
+}
+
+// measureHTTPS compares the cost of a check that begins with a TLS handshake, for two sorts of certificate.
+func (b *bench) measureHTTPS() error {
+	var all []*row
+	kinds := []protocol{httpsP256, httpsRSA}
+	tables := make([][]*row, len(kinds))
+	w := work{targets: b.httpsTargets, interval: b.httpsInterval}
+	for i, kind := range kinds {
+		w.protocol = kind
+		tables[i] = b.inTurn(w, b.httpsCheckers)
+		all = append(all, tables[i]...)
+	}
+	return b.reporting.put(encrypted(w, b.header(all...), kinds, tables))
 }
 
 // measureMemory reads the memory of triage with very few targets and with very many.
@@ -116,6 +136,7 @@ func (b *bench) measureMemory() error {
 // held is what triage holds after some intervals, and after a reload on top.
 type held struct {
 	work
+	gc     string // what triage says about its garbage collector
 	before sample
 	after  memory
 }
@@ -126,7 +147,7 @@ func (b *bench) hold(c checker, w work) (held, error) {
 		return held{}, err
 	}
 	defer t.end()
-	h := held{work: w}
+	h := held{work: w, gc: collector(t.log())}
 	if h.before, err = t.measure(time.Duration(b.memoryIntervals) * w.interval); err != nil {
 		return h, err
 	}
@@ -143,7 +164,7 @@ func (b *bench) measureGrowth() error {
 	var samples []sample
 	for _, n := range b.growthTargets {
 		w := work{targets: n, interval: time.Duration(n) * time.Second / time.Duration(b.growthRate)}
-		s, err := b.once(triage, w, b.duration)
+		s, err := b.once(triage, w, max(b.duration, min(w.interval, b.growthWindow)))
 		if err != nil {
 			return fmt.Errorf("%d targets: %w", n, err)
 		}
@@ -159,8 +180,8 @@ func (b *bench) profile(path string) error {
 	if err != nil {
 		return fmt.Errorf("-profile: perf is not installed: sudo apt-get install linux-perf")
 	}
-	triage, _ := checkerNamed("triage")
-	t, err := begin(b.site, triage, b.triage, b.core, work{targets: b.targets[0], interval: b.interval})
+	c, _ := checkerNamed(b.profiled)
+	t, err := begin(b.site, c, b.triage, b.core, work{targets: b.targets[0], interval: b.interval})
 	if err != nil {
 		return err
 	}

@@ -5,6 +5,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -14,10 +15,12 @@ import (
 	"time"
 )
 
-// work is what every checker gets: how many targets, how often.
+// work is what every checker gets: how many targets, how often, and how they are asked.
 type work struct {
-	targets  int
-	interval time.Duration
+	targets     int
+	interval    time.Duration
+	protocol    protocol
+	descriptors int // RLIMIT_NOFILE of the checker; 0: as many as there may be
 }
 
 // timeout is what a check may take: half the interval, at most two seconds.
@@ -33,9 +36,9 @@ type checker struct {
 	configure func(dir string, w work) (args []string, err error)
 }
 
-// checkerNamed returns the checker of that name.
-func checkerNamed(name string) (checker, bool) {
-	for _, c := range []checker{
+// checkers lists the programs that can be measured.
+func checkers() []checker {
+	return []checker{
 		{
 			name:    "triage",
 			about:   "`triage serve` with its defaults, a new connection for each check",
@@ -57,7 +60,16 @@ func checkerNamed(name string) (checker, bool) {
 			about:     "one thread, no log, a new connection for each check; it counts the interval from the end of a check",
 			program:   "haproxy",
 			version:   []string{"-v"},
-			configure: configureHAProxy,
+			configure: func(dir string, w work) ([]string, error) { return configureHAProxy(dir, w, "") },
+		},
+		{
+			name:    "haproxy-no-ssl-reuse",
+			about:   "the same with `no-ssl-reuse`: a full handshake for each check",
+			program: "haproxy",
+			version: []string{"-v"},
+			configure: func(dir string, w work) ([]string, error) {
+				return configureHAProxy(dir, w, " no-ssl-reuse")
+			},
 		},
 		{
 			name:      "caddy",
@@ -66,12 +78,25 @@ func checkerNamed(name string) (checker, bool) {
 			version:   []string{"version"},
 			configure: configureCaddy,
 		},
-	} {
+	}
+}
+
+// checkerNamed returns the checker of that name.
+func checkerNamed(name string) (checker, bool) {
+	for _, c := range checkers() {
 		if c.name == name {
 			return c, true
 		}
 	}
 	return checker{}, false
+}
+
+func checkerNames() []string {
+	var names []string
+	for _, c := range checkers() {
+		names = append(names, c.name)
+	}
+	return names
 }
 
 // path returns the program's file, or an error that says what to type.
@@ -95,24 +120,33 @@ func (c checker) versionOf(path string) string {
 	}
 	line, _, _ := strings.Cut(string(bytes.TrimSpace(out)), "\n")
 	line, _, _ = strings.Cut(line, " - ") // HAProxy's home page
-	if !strings.HasPrefix(strings.ToLower(line), filepath.Base(path)) {
-		line = filepath.Base(path) + " " + line // Caddy tells its number alone
+	if name := cmp.Or(c.program, "triage"); !strings.HasPrefix(strings.ToLower(line), name) {
+		line = name + " " + line // Caddy tells its number alone
 	}
 	return line
 }
 
-const triageConfig = "triage.yaml"
+const (
+	triageConfig = "triage.yaml"
+	webAddress   = "127.0.0.1:8080" // where every checker takes requests
+	adminAddress = "127.0.0.1:7380" // of triage
+)
 
 // configureTriage writes one group with all targets, and a listener, because a group without one is not checked.
 func configureTriage(dir string, w work, more string) ([]string, error) {
 	path := filepath.Join(dir, triageConfig)
+	protocol := "http"
+	if w.protocol.secure() {
+		protocol = "https"
+	}
 	err := writeConfig(path, func(out *bufio.Writer) {
-		fmt.Fprintf(out, "listeners:\n  - {name: web, listen: 127.0.0.1:8080, protocol: http, default: {forward: app}}\n")
+		fmt.Fprintf(out, "admin: {listen: %s}\n", adminAddress)
+		fmt.Fprintf(out, "listeners:\n  - {name: web, listen: %s, protocol: http, default: {forward: app}}\n", webAddress)
 		fmt.Fprintf(out, "groups:\n  - name: app\n    idle_timeout: 60s\n")
-		fmt.Fprintf(out, "    health_check: {protocol: http, path: %s, interval: %s, timeout: %s%s}\n    targets:\n",
-			targetPath, w.interval, w.timeout(), more)
+		fmt.Fprintf(out, "    health_check: {protocol: %s, path: %s, interval: %s, timeout: %s%s}\n    targets:\n",
+			protocol, targetPath, w.interval, w.timeout(), more)
 		for i := range w.targets {
-			fmt.Fprintf(out, "      - %s\n", targetAddress(i))
+			fmt.Fprintf(out, "      - %s\n", targetAddress(i, w.protocol))
 		}
 	})
 	return []string{"serve", "--config", path}, err
@@ -128,18 +162,21 @@ func editTriage(dir string) error {
 	return os.WriteFile(path, bytes.Replace(text, []byte("idle_timeout: 60s"), []byte("idle_timeout: 61s"), 1), 0o600)
 }
 
-func configureHAProxy(dir string, w work) ([]string, error) {
+func configureHAProxy(dir string, w work, more string) ([]string, error) {
+	if w.protocol.secure() {
+		more = " check-ssl verify none" + more
+	}
 	path := filepath.Join(dir, "haproxy.cfg")
 	err := writeConfig(path, func(out *bufio.Writer) {
 		ms := func(d time.Duration) string { return fmt.Sprintf("%dms", d.Milliseconds()) }
 		fmt.Fprintf(out, "global\n  nbthread 1\n  maxconn 2000\n")
 		fmt.Fprintf(out, "defaults\n  mode http\n  timeout connect %[1]s\n  timeout client %[1]s\n  timeout server %[1]s\n  timeout check %[1]s\n",
 			ms(w.timeout()))
-		fmt.Fprintf(out, "frontend web\n  bind 127.0.0.1:8080\n  default_backend app\n")
+		fmt.Fprintf(out, "frontend web\n  bind %s\n  default_backend app\n", webAddress)
 		fmt.Fprintf(out, "backend app\n  option httpchk\n  http-check send meth GET uri %s ver HTTP/1.1 hdr Host %s\n", targetPath, targetHost)
-		fmt.Fprintf(out, "  default-server check inter %s\n", ms(w.interval))
+		fmt.Fprintf(out, "  default-server check%s inter %s\n", more, ms(w.interval))
 		for i := range w.targets {
-			fmt.Fprintf(out, "  server t%d %s\n", i, targetAddress(i))
+			fmt.Fprintf(out, "  server t%d %s\n", i, targetAddress(i, w.protocol))
 		}
 	})
 	return []string{"-db", "-q", "-f", path}, err
@@ -149,19 +186,19 @@ func configureCaddy(dir string, w work) ([]string, error) {
 	type object = map[string]any
 	upstreams := make([]object, w.targets)
 	for i := range upstreams {
-		upstreams[i] = object{"dial": targetAddress(i).String()}
+		upstreams[i] = object{"dial": targetAddress(i, w.protocol).String()}
 	}
 	active := object{"path": targetPath, "interval": w.interval.String(), "timeout": w.timeout().String()}
-	route := object{"handle": []object{{
-		"handler":       "reverse_proxy",
-		"upstreams":     upstreams,
-		"health_checks": object{"active": active},
-	}}}
+	handler := object{"handler": "reverse_proxy", "upstreams": upstreams, "health_checks": object{"active": active}}
+	if w.protocol.secure() {
+		handler["transport"] = object{"protocol": "http", "tls": object{"insecure_skip_verify": true}}
+	}
+	route := object{"handle": []object{handler}}
 	config := object{
 		"admin":   object{"disabled": true, "config": object{"persist": false}},
 		"logging": object{"logs": object{"default": object{"level": "ERROR"}}},
 		"apps": object{"http": object{"servers": object{"web": object{
-			"listen":          []string{"127.0.0.1:8080"},
+			"listen":          []string{webAddress},
 			"automatic_https": object{"disable": true},
 			"routes":          []object{route},
 		}}}},

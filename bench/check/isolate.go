@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"strconv"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -76,6 +77,22 @@ func prepareNamespace() error {
 		return fmt.Errorf("raise RLIMIT_NOFILE to %d: %w", limit.Max, err)
 	}
 	return nil
+}
+
+// limited becomes another program that may have so many descriptors: the arguments are the number, the program
+// and its arguments. It is a process of its own because a limit has to be there before the program starts.
+func limited(args []string) error {
+	if len(args) < 2 {
+		return errors.New("limited: a number and a program are needed")
+	}
+	n, err := strconv.ParseUint(args[0], 10, 64)
+	if err != nil {
+		return fmt.Errorf("limited: %w", err)
+	}
+	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &syscall.Rlimit{Cur: n, Max: n}); err != nil {
+		return fmt.Errorf("set RLIMIT_NOFILE to %d: %w", n, err)
+	}
+	return fmt.Errorf("start %s: %w", args[1], syscall.Exec(args[1], args[1:], os.Environ()))
 }
 
 func loopbackUp() error {

@@ -55,6 +55,25 @@ func appendLags(late []time.Duration, arrivals []arrival, interval time.Duration
 	return late[:len(late)-1]
 }
 
+// overdue returns the largest time that passed between two checks of one target, less the interval: how late the
+// latest check came after the one before it. Unlike a lag it does not fold: a check that is two intervals late
+// counts as that. Negative if no check was late, 0 if no target was asked twice.
+func overdue(arrivals []arrival, interval time.Duration) time.Duration {
+	last := make(map[int]time.Duration)
+	var worst time.Duration
+	asked := false
+	for _, a := range arrivals {
+		if before, known := last[a.target]; known && (!asked || a.at-before > worst) {
+			worst, asked = a.at-before, true
+		}
+		last[a.target] = a.at
+	}
+	if !asked {
+		return 0
+	}
+	return worst - interval
+}
+
 // quantile returns the value below which a share q of the sorted values lies; 0 if there are none.
 func quantile(sorted []time.Duration, q float64) time.Duration {
 	if len(sorted) == 0 {

@@ -56,6 +56,25 @@ func TestLagsAreInNoOrder(t *testing.T) {
 	}
 }
 
+// TestOverdue: a check that is very late does not count as the next one in time.
+func TestOverdue(t *testing.T) {
+	const ms = time.Millisecond
+	for _, c := range []struct {
+		name     string
+		arrivals []arrival
+		want     time.Duration
+	}{
+		{"nothing", nil, 0},
+		{"each asked once", []arrival{{0, 0}, {1, 900 * ms}}, 0},
+		{"in time", []arrival{{0, 0}, {1, 10 * ms}, {0, 1000 * ms}, {1, 1009 * ms}}, 0},
+		{"two intervals late", []arrival{{0, 0}, {1, 10 * ms}, {1, 1010 * ms}, {0, 3000 * ms}}, 2000 * ms},
+	} {
+		if got := overdue(c.arrivals, time.Second); got != c.want {
+			t.Errorf("%s: %s, want %s", c.name, got, c.want)
+		}
+	}
+}
+
 func TestQuantile(t *testing.T) {
 	hundred := make([]time.Duration, 100)
 	for i := range hundred {

@@ -1,7 +1,7 @@
 //go:build linux
 
 // Command check measures what a health check costs: triage serve beside HAProxy and Caddy, all with the same targets,
-// interval and path, one at a time on one core.
+// interval and path, one at a time on one core; and what becomes of triage when all targets fail at once.
 //
 // It answers with its own light HTTP server, which stands for all targets at once (every address of
 // 127.0.0.0/8 is this machine) and counts the checks and the moments they come in. Everything runs in a
@@ -20,16 +20,15 @@ import (
 	"os/signal"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"syscall"
-	"time"
 )
 
 // The first argument of the processes that the program starts of itself.
 const (
-	roleInside = "inside" // the measurement, in its network namespace
-	roleSite   = "site"   // the server behind all targets
+	roleInside  = "inside"  // the measurement, in its network namespace
+	roleSite    = "site"    // the server behind all targets
+	roleLimited = "limited" // becomes a checker that may have few descriptors
 )
 
 func main() {
@@ -37,6 +36,8 @@ func main() {
 	switch {
 	case len(os.Args) == 2 && os.Args[1] == roleSite:
 		err = serveSite()
+	case len(os.Args) > 1 && os.Args[1] == roleLimited:
+		err = limited(os.Args[2:])
 	case len(os.Args) > 1 && os.Args[1] == roleInside:
 		err = inside(os.Args[2:])
 	default:
@@ -49,89 +50,6 @@ func main() {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
-}
-
-// settings is what the flags say.
-type settings struct {
-	parts    []string
-	checkers []string
-	targets  []int
-	interval time.Duration
-	duration time.Duration
-	rounds   int
-
-	memoryTargets   int
-	memoryInterval  time.Duration
-	memoryIntervals int
-
-	growthTargets []int
-	growthRate    int
-
-	core    int
-	triage  string
-	out     string
-	profile string
-}
-
-func parseFlags(args []string) (settings, error) {
-	var s settings
-	f := flag.NewFlagSet("check", flag.ContinueOnError)
-	parts := f.String("parts", "compare", "what to measure: compare, memory, growth; a list with commas")
-	checkers := f.String("checkers", "triage,triage-reuse,haproxy,caddy", "who takes part in compare, in this order")
-	targets := f.String("targets", "10000", "targets in compare; a list with commas measures one after another")
-	f.DurationVar(&s.interval, "interval", time.Second, "between two checks of a target in compare")
-	f.DurationVar(&s.duration, "duration", 10*time.Second, "of each measured window in compare and growth")
-	f.IntVar(&s.rounds, "rounds", 3, "of compare; the table shows medians")
-	f.IntVar(&s.memoryTargets, "memory-targets", 100_000, "in the larger half of memory; the smaller has 10")
-	f.DurationVar(&s.memoryInterval, "memory-interval", 10*time.Second, "between two checks of a target in memory")
-	f.IntVar(&s.memoryIntervals, "memory-intervals", 10, "that pass before memory is read")
-	growth := f.String("growth-targets", "1000,10000,100000,300000", "rows of growth")
-	f.IntVar(&s.growthRate, "growth-rate", 5000, "checks a second in growth, whatever the number of targets")
-	f.IntVar(&s.core, "core", 0, "the core that the checkers have; the server has another one")
-	f.StringVar(&s.triage, "triage", "", "the triage to measure (default: build ./cmd/triage)")
-	f.StringVar(&s.out, "out", filepath.Join("bench", "results", "check.md"), "results file; - for the terminal alone")
-	f.StringVar(&s.profile, "profile", "", "also profile triage with perf, at the first number of -targets, into this file")
-	if err := f.Parse(args); err != nil {
-		return s, err
-	}
-	s.parts, s.checkers = strings.Split(*parts, ","), strings.Split(*checkers, ",")
-	for _, part := range s.parts {
-		if !slices.Contains([]string{"compare", "memory", "growth"}, part) {
-			return s, fmt.Errorf("-parts: %q is none of compare, memory, growth", part)
-		}
-	}
-	for _, name := range s.checkers {
-		if _, known := checkerNamed(name); !known {
-			return s, fmt.Errorf("-checkers: %q is none of triage, triage-reuse, haproxy, caddy", name)
-		}
-	}
-	var err error
-	if s.targets, err = numbers(*targets); err != nil {
-		return s, fmt.Errorf("-targets: %w", err)
-	}
-	if s.growthTargets, err = numbers(*growth); err != nil {
-		return s, fmt.Errorf("-growth-targets: %w", err)
-	}
-	for name, n := range map[string]int{
-		"-rounds": s.rounds, "-memory-targets": s.memoryTargets, "-memory-intervals": s.memoryIntervals, "-growth-rate": s.growthRate,
-	} {
-		if n < 1 {
-			return s, fmt.Errorf("%s: %d is not a positive number", name, n)
-		}
-	}
-	return s, nil
-}
-
-func numbers(list string) ([]int, error) {
-	var all []int
-	for word := range strings.SplitSeq(list, ",") {
-		n, err := strconv.Atoi(strings.TrimSpace(word))
-		if err != nil || n < 1 || n > maxTargets {
-			return nil, fmt.Errorf("%q is not a number from 1 to %d", word, maxTargets)
-		}
-		all = append(all, n)
-	}
-	return all, nil
 }
 
 // outside builds triage and starts the measurement in a network namespace.

@@ -18,6 +18,9 @@ type results struct {
 	terminal io.Writer // gets each section as well
 }
 
+// byHand is the title of the section that people write. It stays the last one.
+const byHand = "What stands in the way"
+
 // section is a part of the results.
 type section struct {
 	title string
@@ -31,7 +34,8 @@ in 127.0.0.0/8; the checkers have the same targets, interval and path, one at a 
 system time of the checking process from /proc, divided by the checks that the server counted, over a window that
 begins when every target has been asked and an interval and a half has passed. Medians of the rounds; a ratio is the
 median of the rounds' own ratios. Start lag is how late a check comes at the server, compared with the fixed-rate
-grid of its target. Absolute figures belong to the machine; compare ratios.
+grid of its target. Absolute figures belong to the machine; compare ratios. Versions of triage that end in -dirty were built with changes that
+no commit had yet.
 `
 
 // put prints a section and writes it to the file.
@@ -47,8 +51,8 @@ func (r results) put(s section) error {
 	return os.WriteFile(r.path, []byte(replaceSection(string(old), s)), 0o644)
 }
 
-// replaceSection returns the file with a new preamble, and the section in the place of its predecessor or at
-// the end.
+// replaceSection returns the file with a new preamble, and the section in the place of its predecessor, or else at
+// the end, before what is written by hand.
 func replaceSection(file string, s section) string {
 	const mark = "\n## "
 	var out strings.Builder
@@ -62,9 +66,11 @@ func replaceSection(file string, s section) string {
 		var part string
 		part, rest, _ = strings.Cut(rest, mark)
 		title, body, _ := strings.Cut(part, "\n")
-		if title == s.title {
+		if !written && (title == s.title || title == byHand) {
 			write(s)
 			written = true
+		}
+		if title == s.title {
 			continue
 		}
 		write(section{title, body})

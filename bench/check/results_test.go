@@ -12,11 +12,12 @@ import (
 	"time"
 )
 
-// TestSections: a section measured again takes the place of the old one, and all others stay.
+// TestSections: a section measured again takes the place of the old one, all others stay, and a new
+// one comes before what is written by hand.
 func TestSections(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "check.md")
 	r := results{path: path, terminal: io.Discard}
-	for _, s := range []section{{"a", "one\n"}, {"b", "two\n"}, {"by hand", "### its own\n\nthree\n"}, {"a", "four\n"}} {
+	for _, s := range []section{{"a", "one\n"}, {"b", "two\n"}, {byHand, "### its own\n\nthree\n"}, {"a", "four\n"}, {"new", "five\n"}} {
 		if err := r.put(s); err != nil {
 			t.Fatal(err)
 		}
@@ -25,7 +26,7 @@ func TestSections(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := preamble + "\n## a\n\nfour\n\n## b\n\ntwo\n\n## by hand\n\n### its own\n\nthree\n"; string(got) != want {
+	if want := preamble + "\n## a\n\nfour\n\n## b\n\ntwo\n\n## new\n\nfive\n\n## What stands in the way\n\n### its own\n\nthree\n"; string(got) != want {
 		t.Errorf("%s", got)
 	}
 }
@@ -90,6 +91,28 @@ func TestRememberedTakesTheBaseAway(t *testing.T) {
 	}
 	s := remembered("", 10, of(10, 10<<20), of(100_000, 10<<20+99_990*2048))
 	for _, want := range []string{"goal ≤ 1.20 KiB: **missed**, measured 2.00 KiB", "Base: goal ≤ 35.0 MiB: **reached**, measured 10.0 MiB"} {
+		if !strings.Contains(s.body, want) {
+			t.Errorf("%q is not in\n%s", want, s.body)
+		}
+	}
+}
+
+// TestEncryptedSaysWhoResumed: a handshake that takes up a session is another thing than a full one, and a server
+// without time to spare measures itself.
+func TestEncryptedSaysWhoResumed(t *testing.T) {
+	of := func(name string, micros, resumed int) *row {
+		r := costing(name, micros)
+		r.samples[0].serverCore = 95 * r.samples[0].window / 100
+		r.samples[0].report = siteReport{Accepted: 100, Handshakes: 100, Resumed: resumed, TLS: "TLS 1.3"}
+		return r
+	}
+	rows := []*row{of("triage", 300, 0), of("haproxy", 200, 99), of("haproxy-no-ssl-reuse", 400, 0)}
+	s := encrypted(work{targets: 500, interval: time.Second}, "", []protocol{httpsRSA}, [][]*row{rows})
+	for _, want := range []string{
+		"| RSA-2048 | triage | 300.0 µs | 1.50 × | 0.75 × | 100.0 % | 1.00 | 0 % | TLS 1.3 |",
+		"| RSA-2048 | haproxy | 200.0 µs | 1.00 × | 0.50 × | 100.0 % | 1.00 | 99 % | TLS 1.3 |",
+		"**RSA-2048, triage: the server limits**",
+	} {
 		if !strings.Contains(s.body, want) {
 			t.Errorf("%q is not in\n%s", want, s.body)
 		}

@@ -3,7 +3,7 @@
 package main
 
 import (
-	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -16,64 +16,61 @@ import (
 )
 
 // site is the HTTP server behind all targets: one epoll loop in one thread, which also reads its orders from
-// stdin, so nothing in it is locked. It leaves the closing to the checker, as a server does that keeps
-// connections alive.
+// stdin. It leaves the closing to the checker, as a server does that keeps connections alive.
 type site struct {
+	tally  *tally
+	mood   mood
 	poll   int
-	listen int
+	listen int        // -1 while it refuses
 	conns  []siteConn // by descriptor
 	buf    []byte
-
-	asked    []bool // by target, since the last reset
-	distinct int
-
-	recording bool
-	began     time.Time
-	arrivals  []arrival
+	secure *secureSite // nil until somebody asks for it
 }
 
 // siteConn is an open connection.
 type siteConn struct {
-	target  int
-	matched int  // bytes of the empty line that ends a request, so far
-	begun   bool // the first bytes of the request were looked at
-	found   bool // it asks for the path that there is
+	target   int
+	requests requests
 }
 
-// siteReport is the answer to every order.
-type siteReport struct {
-	Asked  int           // targets asked since the last reset
-	Checks int           // while recording
-	Window time.Duration // for which it was recording
-	Lagged int           // checks that the lags are of
-	Lag50  time.Duration
-	Lag99  time.Duration
-	LagMax time.Duration
-}
+// mood is how the site takes checks.
+type mood string
 
 const (
-	siteOK      = "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 3\r\n\r\nok\n"
-	siteUnknown = "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
-	siteRequest = "GET " + targetPath + " "
-	endOfHead   = "\r\n\r\n"
+	moodAnswer mood = "answer"
+	moodFail   mood = "fail"   // answers 500
+	moodHang   mood = "hang"   // never answers
+	moodRefuse mood = "refuse" // does not listen
 )
 
 // serveSite runs the server until stdin ends.
 func serveSite() error {
-	s := &site{buf: make([]byte, 4<<10)}
+	s := &site{tally: &tally{}, mood: moodAnswer, buf: make([]byte, 4<<10)}
 	var err error
-	if s.listen, err = listenAll(); err != nil {
-		return fmt.Errorf("listen on port %d: %w", targetPort, err)
-	}
 	if s.poll, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
 		return fmt.Errorf("epoll: %w", err)
 	}
-	for _, fd := range []int{s.listen, int(os.Stdin.Fd())} {
-		if err := s.watch(fd); err != nil {
-			return err
-		}
+	if err := s.open(); err != nil {
+		return err
 	}
-	return s.run()
+	if err := s.watch(int(os.Stdin.Fd())); err != nil {
+		return err
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	err = s.run(ctx)
+	stop()
+	if s.secure != nil {
+		s.secure.wait()
+	}
+	return err
+}
+
+func (s *site) open() error {
+	var err error
+	if s.listen, err = listenAll(); err != nil {
+		return fmt.Errorf("listen on port %d: %w", plain.port(), err)
+	}
+	return s.watch(s.listen)
 }
 
 // listenAll binds every address of the namespace, which has none but loopback ones.
@@ -85,7 +82,7 @@ func listenAll() (int, error) {
 	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1); err != nil {
 		return 0, err
 	}
-	if err := unix.Bind(fd, &unix.SockaddrInet4{Port: targetPort}); err != nil {
+	if err := unix.Bind(fd, &unix.SockaddrInet4{Port: plain.port()}); err != nil {
 		return 0, err
 	}
 	return fd, unix.Listen(fd, 65535)
@@ -99,7 +96,7 @@ func (s *site) watch(fd int) error {
 	return nil
 }
 
-func (s *site) run() error {
+func (s *site) run(ctx context.Context) error {
 	events := make([]unix.EpollEvent, 512)
 	stdin := int(os.Stdin.Fd())
 	for {
@@ -113,7 +110,7 @@ func (s *site) run() error {
 				err = s.accept()
 			case stdin:
 				var ended bool
-				if ended, err = s.obey(); ended {
+				if ended, err = s.obey(ctx); ended {
 					return nil
 				}
 			default:
@@ -145,6 +142,7 @@ func (s *site) accept() error {
 			_ = unix.Close(fd)
 			continue
 		}
+		s.tally.connection()
 		for fd >= len(s.conns) {
 			s.conns = append(s.conns, siteConn{})
 		}
@@ -167,50 +165,45 @@ func (s *site) answer(fd int) {
 		return
 	}
 	c := &s.conns[fd]
-	for i, b := range s.buf[:n] {
-		if !c.begun {
-			c.begun, c.found = true, bytes.HasPrefix(s.buf[i:n], []byte(siteRequest))
+	for in := s.buf[:n]; len(in) > 0; {
+		wants, rest, complete := c.requests.next(in)
+		if !complete {
+			return
 		}
-		switch b {
-		case endOfHead[c.matched]:
-			c.matched++
-		case endOfHead[0]:
-			c.matched = 1
-		default:
-			c.matched = 0
+		in = rest
+		s.write(fd, wants)
+		if wants == askedCheck {
+			s.tally.check(c.target)
 		}
-		if c.matched < len(endOfHead) {
-			continue
-		}
-		s.write(fd, c.found)
-		if c.found {
-			s.count(c.target)
-		}
-		*c = siteConn{target: c.target}
 	}
 }
 
-// write answers. The answer is far smaller than a socket's buffer, so it leaves whole or not at all; what a
-// checker that is gone does not get, nobody misses.
-func (s *site) write(fd int, found bool) {
-	answer := siteUnknown
-	if found {
-		answer = siteOK
+// write answers as the mood is. The answer is far smaller than a socket's buffer, so it leaves whole or not at
+// all; what a checker that is gone does not get, nobody misses.
+func (s *site) write(fd int, wants asked) {
+	answer := siteOK
+	switch {
+	case wants == askedUnknown:
+		answer = siteUnknown
+	case wants == askedCheck && s.mood == moodFail:
+		answer = siteFault
+	case wants == askedCheck && s.mood == moodHang:
+		return
 	}
 	_, _ = unix.Write(fd, []byte(answer))
 }
 
-func (s *site) count(target int) {
-	if target < 0 || target >= len(s.asked) {
-		return
+// turn changes the mood.
+func (s *site) turn(m mood) error {
+	s.mood = m
+	switch {
+	case m == moodRefuse && s.listen >= 0:
+		_ = unix.Close(s.listen)
+		s.listen = -1
+	case m != moodRefuse && s.listen < 0:
+		return s.open()
 	}
-	if !s.asked[target] {
-		s.asked[target] = true
-		s.distinct++
-	}
-	if s.recording {
-		s.arrivals = append(s.arrivals, arrival{target: target, at: time.Since(s.began)})
-	}
+	return nil
 }
 
 // obey reads one order from stdin, carries it out and writes a report to stdout. An order is a line, written
@@ -220,7 +213,9 @@ func (s *site) count(target int) {
 //	look        how many were asked?
 //	record      begin to record
 //	stop NANOS  end to record; the interval is that many nanoseconds
-func (s *site) obey() (ended bool, err error) {
+//	turn MOOD   take checks like that from now on
+//	secure      serve HTTPS as well
+func (s *site) obey(ctx context.Context) (ended bool, err error) {
 	var line [64]byte
 	n, err := os.Stdin.Read(line[:])
 	if n == 0 {
@@ -231,32 +226,26 @@ func (s *site) obey() (ended bool, err error) {
 	}
 	order, argument, _ := strings.Cut(strings.TrimSpace(string(line[:n])), " ")
 	number, _ := strconv.Atoi(argument) // 0 for orders without
-	var report siteReport
+	report := s.tally.look()
 	switch order {
 	case "reset":
-		s.asked, s.distinct = make([]bool, number), 0
+		s.tally.reset(number)
 	case "record":
-		s.recording, s.began, s.arrivals = true, time.Now(), s.arrivals[:0]
+		s.tally.record()
 	case "stop":
-		s.recording = false
-		report = s.summary(time.Duration(number))
+		report = s.tally.stop(time.Duration(number))
+	case "turn":
+		err = s.turn(mood(argument))
+	case "secure":
+		if s.secure == nil {
+			s.secure, err = startSecure(ctx, s.tally)
+		}
 	}
-	report.Asked = s.distinct
+	if err != nil {
+		return false, fmt.Errorf("%s: %w", order, err)
+	}
 	if err := json.NewEncoder(os.Stdout).Encode(report); err != nil {
 		return false, fmt.Errorf("report: %w", err)
 	}
 	return false, nil
-}
-
-func (s *site) summary(interval time.Duration) siteReport {
-	window := time.Since(s.began)
-	late := lags(s.arrivals, interval)
-	return siteReport{
-		Checks: len(s.arrivals),
-		Window: window,
-		Lagged: len(late),
-		Lag50:  quantile(late, 0.50),
-		Lag99:  quantile(late, 0.99),
-		LagMax: quantile(late, 1),
-	}
 }

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"strings"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -16,25 +15,31 @@ import (
 func TestAnswer(t *testing.T) {
 	const good = "GET /health HTTP/1.1\r\nHost: x\r\n\r\n"
 	const other = "GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+	const client = "GET /request HTTP/1.1\r\nHost: x\r\n\r\n"
 	for _, c := range []struct {
 		name   string
+		mood   mood
 		pieces []string
 		checks int
 		answer string
 	}{
-		{"whole", []string{good}, 1, siteOK},
-		{"cut in the empty line", []string{good[:len(good)-3], "\n\r", "\n"}, 1, siteOK},
-		{"incomplete", []string{good[:len(good)-1]}, 0, ""},
-		{"two at once", []string{good + good}, 2, siteOK + siteOK},
-		{"one after the other", []string{good, good}, 2, siteOK + siteOK},
-		{"another path", []string{other, good}, 1, siteUnknown + siteOK},
-		{"carriage returns", []string{"GET /health HTTP/1.1\r\nx: \r\r\n\r\n"}, 1, siteOK},
+		{"whole", moodAnswer, []string{good}, 1, siteOK},
+		{"cut in the empty line", moodAnswer, []string{good[:len(good)-3], "\n\r", "\n"}, 1, siteOK},
+		{"incomplete", moodAnswer, []string{good[:len(good)-1]}, 0, ""},
+		{"two at once", moodAnswer, []string{good + good}, 2, siteOK + siteOK},
+		{"one after the other", moodAnswer, []string{good, good}, 2, siteOK + siteOK},
+		{"another path", moodAnswer, []string{other, good}, 1, siteUnknown + siteOK},
+		{"carriage returns", moodAnswer, []string{"GET /health HTTP/1.1\r\nx: \r\r\n\r\n"}, 1, siteOK},
+		{"sick", moodFail, []string{good, client}, 1, siteFault + siteOK},
+		{"hangs for checks", moodHang, []string{good, client}, 1, siteOK},
 	} {
 		pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
-		s := &site{buf: make([]byte, 4<<10), asked: make([]bool, 3), recording: true, began: time.Now()}
+		s := &site{tally: &tally{}, mood: c.mood, buf: make([]byte, 4<<10)}
+		s.tally.reset(3)
+		s.tally.record()
 		s.conns = make([]siteConn, pair[0]+1)
 		s.conns[pair[0]].target = 2
 		for _, piece := range c.pieces {
@@ -48,11 +53,11 @@ func TestAnswer(t *testing.T) {
 		if err != nil && !errors.Is(err, unix.EAGAIN) {
 			t.Fatal(err)
 		}
-		if answer := string(got[:max(n, 0)]); answer != c.answer || len(s.arrivals) != c.checks {
-			t.Errorf("%s: %d checks, answer %q", c.name, len(s.arrivals), answer)
+		if answer := string(got[:max(n, 0)]); answer != c.answer || len(s.tally.arrivals) != c.checks {
+			t.Errorf("%s: %d checks, answer %q", c.name, len(s.tally.arrivals), answer)
 		}
-		if c.checks > 0 && (s.distinct != 1 || !s.asked[2] || s.arrivals[0].target != 2) {
-			t.Errorf("%s: counted for another target: %+v", c.name, s.arrivals)
+		if c.checks > 0 && (s.tally.distinct != 1 || !s.tally.asked[2] || s.tally.arrivals[0].target != 2) {
+			t.Errorf("%s: counted for another target: %+v", c.name, s.tally.arrivals)
 		}
 		unix.Close(pair[1])
 		s.answer(pair[0]) // sees the end and closes
@@ -64,7 +69,7 @@ func TestAnswer(t *testing.T) {
 
 func TestTargetAddress(t *testing.T) {
 	for i, want := range map[int]string{0: "127.16.0.0:8000", 1: "127.16.0.1:8000", 256: "127.16.1.0:8000", 300_000: "127.20.147.224:8000"} {
-		addr := targetAddress(i)
+		addr := targetAddress(i, plain)
 		if addr.String() != want {
 			t.Errorf("target %d is %s, want %s", i, addr, want)
 		}
@@ -72,7 +77,7 @@ func TestTargetAddress(t *testing.T) {
 			t.Errorf("%s is number %d, want %d", addr, back, i)
 		}
 	}
-	if last := targetAddress(maxTargets); !strings.HasPrefix(last.String(), "127.") {
+	if last := targetAddress(maxTargets, plain); !strings.HasPrefix(last.String(), "127.") {
 		t.Errorf("the last target is %s, which is not this machine", last)
 	}
 }

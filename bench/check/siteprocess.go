@@ -14,6 +14,7 @@ import (
 
 // siteProcess is the server behind the targets, seen from the measurement. One goroutine uses it.
 type siteProcess struct {
+	core    int
 	cmd     *exec.Cmd
 	orders  io.WriteCloser
 	reports *bufio.Reader
@@ -25,7 +26,7 @@ func startSite(core int) (*siteProcess, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &siteProcess{cmd: exec.Command(self, roleSite)}
+	p := &siteProcess{core: core, cmd: exec.Command(self, roleSite)}
 	p.cmd.Stderr = os.Stderr
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if p.orders, err = p.cmd.StdinPipe(); err != nil {

@@ -34,8 +34,8 @@ func (s sample) String() string {
 func compared(w work, head string, rows []*row) section {
 	var out strings.Builder
 	out.WriteString(head)
-	out.WriteString("| checker | CPU per check | beside HAProxy | RssAnon | per target | done / due | start lag p50 | p99 | max | core used by others |\n")
-	out.WriteString("|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n")
+	out.WriteString("| checker | CPU per check | beside HAProxy | RssAnon | per target | done / due | connections per check | start lag p50 | p99 | max | core used by others |\n")
+	out.WriteString("|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n")
 	haproxy := find(rows, "haproxy")
 	for _, r := range rows {
 		out.WriteString(r.line(haproxy))
@@ -76,27 +76,41 @@ func goal(out *strings.Builder, what string, bound, measured float64) {
 // line is a row of the comparison.
 func (r *row) line(haproxy *row) string {
 	if len(r.samples) == 0 {
-		return fmt.Sprintf("| %s | - | - | - | - | - | - | - | - | - |\n", r.checker.name)
-	}
-	beside := "-"
-	if x := ratio(r, haproxy); x > 0 {
-		beside = fmt.Sprintf("%.2f ×", x)
+		return fmt.Sprintf("| %s | - | - | - | - | - | - | - | - | - | - |\n", r.checker.name)
 	}
 	memory := r.median(func(s sample) float64 { return float64(s.memory.anonymous) })
-	lag := func(of func(siteReport) time.Duration) string {
-		return millis(time.Duration(r.median(func(s sample) float64 { return float64(of(s.report)) })))
-	}
-	return fmt.Sprintf("| %s | %s | %s | %s | %s | %.1f %% | %s | %s | %s | %.0f %% |\n",
+	return fmt.Sprintf("| %s | %s | %s | %s | %s | %.1f %% | %.2f | %s | %s | %s | %.0f %% |\n",
 		r.checker.name,
-		micros(time.Duration(r.median(func(s sample) float64 { return float64(s.perCheck()) }))),
-		beside,
+		r.costOfCheck(),
+		besideText(r, haproxy),
 		bytesText(memory),
 		bytesText(memory/float64(r.samples[0].targets)),
 		100*r.median(sample.share),
-		lag(func(p siteReport) time.Duration { return p.Lag50 }),
-		lag(func(p siteReport) time.Duration { return p.Lag99 }),
-		lag(func(p siteReport) time.Duration { return p.LagMax }),
+		r.median(sample.connections),
+		millis(r.medianTime(func(s sample) time.Duration { return s.report.Lag50 })),
+		r.lag99(),
+		millis(r.medianTime(func(s sample) time.Duration { return s.report.LagMax })),
 		100*r.median(sample.others))
+}
+
+// costOfCheck is the CPU time of a check, or a dash if none was done.
+func (r *row) costOfCheck() string {
+	if cost := r.medianTime(sample.perCheck); cost > 0 {
+		return micros(cost)
+	}
+	return "-"
+}
+
+func (r *row) lag99() string {
+	return millis(r.medianTime(func(s sample) time.Duration { return s.report.Lag99 }))
+}
+
+// besideText is the ratio of two rows, or a dash.
+func besideText(r, other *row) string {
+	if x := ratio(r, other); x > 0 {
+		return fmt.Sprintf("%.2f ×", x)
+	}
+	return "-"
 }
 
 // roundsTable shows the CPU per check of each round, so that the noise can be seen.
@@ -133,6 +147,10 @@ func (r *row) median(of func(sample) float64) float64 {
 		values[i] = of(s)
 	}
 	return median(values)
+}
+
+func (r *row) medianTime(of func(sample) time.Duration) time.Duration {
+	return time.Duration(r.median(func(s sample) float64 { return float64(of(s)) }))
 }
 
 // ratio is the median over the rounds of how much CPU a check costs one and how much it costs the other; 0 if
@@ -172,7 +190,7 @@ func find(rows []*row, name string) *row {
 func remembered(head string, intervals int, base, full held) section {
 	var out strings.Builder
 	out.WriteString(head)
-	fmt.Fprintf(&out, "`triage serve`, a new connection for each check, after %d intervals, and again after a reload of an edited file.\n\n", intervals)
+	fmt.Fprintf(&out, "`triage serve`, a new connection for each check, after %d intervals, and again after a reload of an edited file.%s\n\n", intervals, collected(full.gc))
 	out.WriteString("| targets | interval | RssAnon | … after a reload | peak RSS | CPU per check | done / due | start lag p50 | p99 | max | core used by others |\n")
 	out.WriteString("|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n")
 	for _, h := range []held{base, full} {
@@ -196,6 +214,14 @@ func remembered(head string, intervals int, base, full held) section {
 	return section{fmt.Sprintf("Memory at %s targets every %s", thousands(full.targets), full.interval), out.String()}
 }
 
+// collected says how the garbage collector is set, if triage says so.
+func collected(gc string) string {
+	if gc == "" {
+		return ""
+	}
+	return fmt.Sprintf(" Its start line says `gc=%s`.", gc)
+}
+
 func verdict(reached bool) string {
 	if reached {
 		return "reached"
@@ -208,11 +234,11 @@ func grown(head string, rate int, samples []sample) section {
 	var out strings.Builder
 	out.WriteString(head)
 	out.WriteString("`triage serve`, a new connection for each check.\n\n")
-	out.WriteString("| targets | interval | CPU per check | RssAnon | per target | done / due | core used by others |\n|--:|--:|--:|--:|--:|--:|--:|\n")
+	out.WriteString("| targets | interval | measured for | CPU per check | RssAnon | per target | done / due | core used by others |\n|--:|--:|--:|--:|--:|--:|--:|--:|\n")
 	for _, s := range samples {
 		interval := time.Duration(s.targets) * time.Second / time.Duration(rate)
 		held := float64(s.memory.anonymous)
-		fmt.Fprintf(&out, "| %s | %s | %s | %s | %s | %.1f %% | %.0f %% |\n", thousands(s.targets), interval,
+		fmt.Fprintf(&out, "| %s | %s | %.0f s | %s | %s | %s | %.1f %% | %.0f %% |\n", thousands(s.targets), interval, s.window.Seconds(),
 			micros(s.perCheck()), bytesText(held), bytesText(held/float64(s.targets)), 100*s.share(), 100*s.others())
 	}
 	return section{fmt.Sprintf("Growth at %s checks a second", thousands(rate)), out.String()}

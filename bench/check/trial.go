@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"syscall"
 	"time"
 )
@@ -16,7 +17,7 @@ import (
 type trial struct {
 	work
 	site   *siteProcess
-	core   int
+	core   int // the checker's
 	dir    string
 	cmd    *exec.Cmd
 	exited chan struct{} // closed when the process has ended
@@ -25,14 +26,16 @@ type trial struct {
 // sample is what one window of a trial has shown.
 type sample struct {
 	work
-	asked  int // targets that were asked at all
-	window time.Duration
-	due    int
-	done   int
-	cpu    time.Duration
-	core   time.Duration // that the core was busy, whoever used it
-	memory memory
-	report siteReport
+	asked      int // targets that were asked at all
+	window     time.Duration
+	due        int
+	done       int
+	cpu        time.Duration
+	core       time.Duration // that the core was busy, whoever used it
+	server     time.Duration // CPU time of the server
+	serverCore time.Duration // that the server's core was busy
+	memory     memory
+	report     siteReport
 }
 
 // perCheck is the CPU time of one check; 0 if there was none.
@@ -50,6 +53,12 @@ func (s sample) share() float64 { return float64(s.done) / float64(max(s.due, 1)
 func (s sample) others() float64 {
 	return max(0, float64(s.core-s.cpu)/float64(max(s.window, 1)))
 }
+
+// connections is how many connections the server took per check.
+func (s sample) connections() float64 { return float64(s.report.Accepted) / float64(max(s.done, 1)) }
+
+// serverBusy is the part of the server's core that somebody used.
+func (s sample) serverBusy() float64 { return float64(s.serverCore) / float64(max(s.window, 1)) }
 
 // begin starts a checker and returns when it is at its regular pace: each target was asked once, and an interval
 // and a half has passed. A checker that cannot ask all of them in reasonable time is measured nevertheless.
@@ -78,6 +87,11 @@ func (t *trial) start(c checker, path string) error {
 	if err != nil {
 		return err
 	}
+	if t.protocol.secure() {
+		if _, err := t.site.order("secure"); err != nil {
+			return err
+		}
+	}
 	if _, err := t.site.order("reset %d", t.targets); err != nil {
 		return err
 	}
@@ -86,7 +100,10 @@ func (t *trial) start(c checker, path string) error {
 		return err
 	}
 	defer log.Close()
-	cmd := exec.Command(path, args...)
+	cmd, err := t.command(path, args)
+	if err != nil {
+		return err
+	}
 	cmd.Dir = t.dir
 	cmd.Env = append(os.Environ(), "HOME="+t.dir, "XDG_CONFIG_HOME="+t.dir, "XDG_DATA_HOME="+t.dir)
 	cmd.Stdout, cmd.Stderr = log, log
@@ -100,6 +117,18 @@ func (t *trial) start(c checker, path string) error {
 		close(t.exited)
 	}()
 	return nil
+}
+
+// command runs the checker, by way of this program if its descriptors are limited.
+func (t *trial) command(path string, args []string) (*exec.Cmd, error) {
+	if t.descriptors == 0 {
+		return exec.Command(path, args...), nil
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	return exec.Command(self, append([]string{roleLimited, strconv.Itoa(t.descriptors), path}, args...)...), nil
 }
 
 // warmUp waits for the checker's regular pace.
@@ -135,13 +164,19 @@ func (t *trial) wait(d time.Duration) error {
 	}
 }
 
-// lastWords is the end of what the checker printed.
-func (t *trial) lastWords() []byte {
+// log is what the checker has printed.
+func (t *trial) log() []byte {
 	text, err := os.ReadFile(filepath.Join(t.dir, "log"))
 	if err != nil {
 		return nil
 	}
+	return text
+}
+
+// lastWords is the end of what the checker printed.
+func (t *trial) lastWords() []byte {
 	const most = 600
+	text := t.log()
 	text = bytes.ReplaceAll(text, []byte(t.dir+"/"), nil)
 	return bytes.TrimSpace(text[max(0, len(text)-most):])
 }
@@ -151,14 +186,14 @@ func (t *trial) measure(window time.Duration) (sample, error) {
 	if _, err := t.site.order("record"); err != nil {
 		return sample{}, err
 	}
-	cpu, core, err := t.clocks()
+	before, err := t.clocks()
 	if err != nil {
 		return sample{}, err
 	}
 	if err := t.wait(window); err != nil {
 		return sample{}, err
 	}
-	cpuAfter, coreAfter, err := t.clocks()
+	after, err := t.clocks()
 	if err != nil {
 		return sample{}, err
 	}
@@ -168,24 +203,40 @@ func (t *trial) measure(window time.Duration) (sample, error) {
 	}
 	held, err := processMemory(t.cmd.Process.Pid)
 	return sample{
-		work:   t.work,
-		asked:  report.Asked,
-		window: report.Window,
-		due:    int(float64(t.targets) * float64(report.Window) / float64(t.interval)),
-		done:   report.Checks,
-		cpu:    cpuAfter - cpu,
-		core:   coreAfter - core,
-		memory: held,
-		report: report,
+		work:       t.work,
+		asked:      report.Asked,
+		window:     report.Window,
+		due:        int(float64(t.targets) * float64(report.Window) / float64(t.interval)),
+		done:       report.Checks,
+		cpu:        after.checker - before.checker,
+		core:       after.core - before.core,
+		server:     after.server - before.server,
+		serverCore: after.serverCore - before.serverCore,
+		memory:     held,
+		report:     report,
 	}, err
 }
 
-func (t *trial) clocks() (cpu, core time.Duration, err error) {
-	if cpu, err = processCPU(t.cmd.Process.Pid); err != nil {
-		return 0, 0, err
+// clocks is how much CPU time was used up to a moment.
+type clocks struct {
+	checker    time.Duration
+	core       time.Duration // the checker's, whoever used it
+	server     time.Duration
+	serverCore time.Duration // whoever used it
+}
+
+func (t *trial) clocks() (now clocks, err error) {
+	if now.checker, err = processCPU(t.cmd.Process.Pid); err != nil {
+		return now, err
 	}
-	core, err = coreBusy(t.core)
-	return cpu, core, err
+	if now.core, err = coreBusy(t.core); err != nil {
+		return now, err
+	}
+	if now.server, err = processCPU(t.site.cmd.Process.Pid); err != nil {
+		return now, err
+	}
+	now.serverCore, err = coreBusy(t.site.core)
+	return now, err
 }
 
 // reload makes triage read its config again, with a change in it, and gives it an interval for that.
