@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -38,7 +39,8 @@ func (c *serveCommand) Run(env *environment) error {
 	if err != nil {
 		return err
 	}
-	gc := limitGarbage(env.getenv)
+	gc, ballast := limitGarbage(env.getenv)
+	defer runtime.KeepAlive(ballast)
 	b, err := newBalancer(path, env.getenv, c.logger(env))
 	if err != nil {
 		return err
@@ -76,11 +78,12 @@ type balancer struct {
 // Nothing runs yet, and only the admin address is taken: two balancers with one config stop here.
 func newBalancer(path string, getenv func(string) string, log *slog.Logger) (*balancer, error) {
 	b := &balancer{path: path, log: log, table: balance.New(), settled: make(chan struct{})}
+	files := shareDescriptors(log)
 	b.resolver = resolve.New(resolve.Config{
 		OnChange: func() { b.control.Resolved() },
 	})
 	b.engine = engine.New(engine.Config{
-		MaxInFlight: roomForChecks(log),
+		MaxInFlight: files.checks,
 		OnTransitions: func(batch []triage.Transition) {
 			b.table.Observe(batch)
 			b.control.Observe(batch)
@@ -100,6 +103,7 @@ func newBalancer(path string, getenv func(string) string, log *slog.Logger) (*ba
 		Table:   b.table,
 		Suspect: b.engine.Kick,
 		Ready:   b.settled,
+		MaxIdle: files.idle,
 		Log:     log,
 
 		ShutdownTimeout: stopWithin,

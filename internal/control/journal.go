@@ -300,7 +300,11 @@ func (j *journal) summarise() {
 	j.tick = nil
 	for _, g := range j.groups {
 		if c := &g.changes; c.untold() > 0 {
-			j.log.Warn("and more targets of the group changed", "group", string(g.name), "more", c.untold(), "to_healthy", c.good, "to_unhealthy", c.bad)
+			level := slog.LevelInfo
+			if c.bad > 0 {
+				level = slog.LevelWarn
+			}
+			j.log.Log(context.Background(), level, "and more targets of the group changed", "group", string(g.name), "more", c.untold(), "to_healthy", c.good, "to_unhealthy", c.bad)
 		}
 		if d := &g.doubts; d.untold() > 0 {
 			j.log.Error("and more checks of the group changed", "group", string(g.name), "more", d.untold(), "to_trustworthy", d.good, "to_not_trustworthy", d.bad)

@@ -64,20 +64,31 @@ const (
 // TLSRule is how a dialect speaks TLS to a target. None of today's dialects verifies the certificate or sends
 // a server name to an address.
 type TLSRule struct {
-	Min, Max uint16   // tls.VersionTLS10 … tls.VersionTLS13
-	Suites   []uint16 // for TLS 1.2 and below; nil: the defaults of crypto/tls
+	Min, Max uint16        // tls.VersionTLS10 … tls.VersionTLS13
+	Suites   []uint16      // for TLS 1.2 and below; nil: the defaults of crypto/tls
+	Curves   []tls.CurveID // nil: the defaults of crypto/tls
+	Resume   bool          // a later connection to a target takes up the session of an earlier one
 }
+
+// maxSessions is how many TLS sessions a configuration remembers, of the targets asked last: some 2 KB each. Where there
+// are more targets, each is asked by a full handshake.
+const maxSessions = 8192
 
 // Config returns the client configuration of the rule. It may be shared by any number of connections.
 func (r TLSRule) Config() *tls.Config {
-	return &tls.Config{
+	c := &tls.Config{
 		// A load balancer asks an address, and no certificate is issued for that: the vendors say
 		// that they do not validate it, and a check that did would not be theirs.
 		InsecureSkipVerify: true,
 		MinVersion:         r.Min,
 		MaxVersion:         r.Max,
 		CipherSuites:       r.Suites,
+		CurvePreferences:   r.Curves,
 	}
+	if r.Resume {
+		c.ClientSessionCache = tls.NewLRUClientSessionCache(maxSessions)
+	}
+	return c
 }
 
 // Timing is a dialect's defaults and legal ranges.

@@ -377,7 +377,7 @@ func TestSpread(t *testing.T) {
 	for _, s := range l.order {
 		s.started = now
 		next := l.next(s, now)
-		if wait := next - now; wait < c.Interval/2 || wait > c.Interval*3/2 {
+		if wait := next - now; wait < c.Interval/4 || wait > c.Interval*5/4 {
 			t.Fatalf("the first step is %s", wait)
 		}
 		s.started = next

@@ -234,8 +234,8 @@ func (l *shard) finish(r result) (keep bool) {
 }
 
 // next is when the slot's next check begins. Checks run at a fixed rate, start to start, as AWS's do, each target at
-// its own point of the interval: a hash of its key spreads them, and stays over reloads. The first step onto that grid
-// may be shorter than the interval, or longer, by half of it at most.
+// its own point of the interval: a hash of its key spreads them, and stays over reloads. A step onto that grid, the first
+// or the one after a kick, is a quarter of the interval at least, and five quarters at most.
 //
 // An interval that is used for some states only is kept from one start to the next without a grid, as
 // whoever sets it wants a result after this time and no later; the starts are spread already.
@@ -246,8 +246,7 @@ func (l *shard) next(s *slot, now moment) (due moment) {
 	case s.plan().Dialect.Timing.EndToStart:
 		due = now + pace
 	case pace == check.Interval:
-		// An eighth is for starts that were late themselves, so that after the largest jitter nobody skips a turn.
-		due = l.onGrid(s, s.started+min(pace/2, pace*7/8-check.Jitter))
+		due = l.onGrid(s, s.started+pace/4)
 	default:
 		due = s.started + pace
 	}

@@ -128,7 +128,7 @@ func TestSchedule(t *testing.T) {
 				least, most := pace, pace
 				point := d.shard.onGrid(s, starts[i-1]) - c.Interval // of the grid, at the start or before it
 				if pace == c.Interval && starts[i-1]-point > c.Jitter+slack {
-					least, most = min(pace/2, pace*7/8-c.Jitter), pace*3/2 // a step onto the grid
+					least, most = pace/4, pace*5/4 // a step onto the grid
 				}
 				least, most = least-c.Jitter, most+c.Jitter
 				if gap < least-slack || gap > most+slack {

@@ -17,6 +17,7 @@ import (
 	"log/slog"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/triage-lb/triage"
@@ -30,6 +31,7 @@ const (
 	headTimeout    = 10 * time.Second       // for the whole head of a request, however slowly it drips
 	targetIdle     = 60 * time.Second       // a target's connection without a request
 	maxIdlePer     = 64                     // connections kept to one target
+	defaultMaxIdle = 1024                   // Config.MaxIdle
 	sweepEvery     = 5 * time.Second        // how exactly targetIdle is kept
 	continueWait   = time.Second            // for a target's "100 Continue"; then the body is sent anyway (RFC 9110, 10.1.1)
 	bodyLinger     = 500 * time.Millisecond // for what a client still sends when its answer is through: closing at once would be a reset
@@ -59,6 +61,10 @@ type Config struct {
 	// accept an answer that is none of a target's. 0: 60 s.
 	ClientIdle time.Duration
 
+	// MaxIdle bounds the connections kept to all targets together: each holds a descriptor, and there may be
+	// more targets than descriptors. 0: 1024.
+	MaxIdle int
+
 	// Wrap puts a handler around that of each listener; it may answer itself. What is forwarded is the request
 	// as it came (its RequestURI, not its URL). Nil: nothing is put around.
 	Wrap func(http.Handler) http.Handler
@@ -86,6 +92,7 @@ type Proxy struct {
 	audit     *Audit          // of requests that failed
 	transport *http.Transport // makes connections; its own pool stays empty
 	upstreams sync.Map        // *balance.Entry → *upstream
+	idle      atomic.Int64    // connections kept to all targets
 	buffers   sync.Pool       // *[bufferSize]byte
 
 	work   sync.WaitGroup // client connections, accept loops, tunnels, listeners that drain
@@ -113,6 +120,9 @@ func New(c Config) *Proxy {
 	}
 	if c.ClientIdle == 0 {
 		c.ClientIdle = defaultClient
+	}
+	if c.MaxIdle == 0 {
+		c.MaxIdle = defaultMaxIdle
 	}
 	if c.Drop == nil {
 		c.Drop = func(string) bool { return false }

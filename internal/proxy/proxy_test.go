@@ -432,6 +432,40 @@ func TestConnectionsAreKeptAndClosed(t *testing.T) {
 	eventually(t, "the removed target's connection is closed", func() bool { return closed.Load() == 2 })
 }
 
+// TestKeptConnectionsAreBounded: with more targets than descriptors, one kept for each would leave none for clients.
+func TestKeptConnectionsAreBounded(t *testing.T) {
+	const targets, most = 20, 3
+	var open atomic.Int64
+	addresses := make([]string, targets)
+	for i := range addresses {
+		s := httptest.NewUnstartedServer(name("ok"))
+		s.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+			switch state {
+			case http.StateNew:
+				open.Add(1)
+			case http.StateClosed:
+				open.Add(-1)
+			}
+		}
+		s.Start()
+		t.Cleanup(s.Close)
+		addresses[i] = s.Listener.Addr().String()
+	}
+	r := start(t, options{config: func(c *proxy.Config) { c.MaxIdle = most }}, addresses...)
+	c := client(t)
+	visit := func() {
+		for range 2 * targets {
+			r.get(c, "/")
+		}
+	}
+	visit()
+	eventually(t, "no more are kept than allowed", func() bool { return open.Load() == most })
+	proxy.SweepIdle(r.proxy, time.Now())
+	eventually(t, "all are closed", func() bool { return open.Load() == 0 })
+	visit()
+	eventually(t, "there is room again", func() bool { return open.Load() == most })
+}
+
 func TestIPv6(t *testing.T) {
 	l, err := net.Listen("tcp6", "[::1]:0")
 	if err != nil {

@@ -110,7 +110,7 @@ func (u *upstream) pop() *conn {
 		last := len(u.idle) - 1
 		c := u.idle[last]
 		u.idle[last] = nil
-		u.idle = u.idle[:last]
+		u.keep(u.idle[:last])
 		if c.http.Available() > 0 {
 			return c
 		}
@@ -172,12 +172,19 @@ func (c *conn) release() {
 	u := c.upstream
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if u.closed || len(u.idle) >= maxIdlePer || c.http.Available() == 0 {
+	full := len(u.idle) >= maxIdlePer || u.proxy.idle.Load() >= int64(u.proxy.config.MaxIdle)
+	if u.closed || full || c.http.Available() == 0 {
 		u.drop(c)
 		return
 	}
 	c.kept, c.since = true, time.Now()
-	u.idle = append(u.idle, c)
+	u.keep(append(u.idle, c))
+}
+
+// keep replaces the list of idle connections. The caller holds mu.
+func (u *upstream) keep(idle []*conn) {
+	u.proxy.idle.Add(int64(len(idle) - len(u.idle)))
+	u.idle = idle
 }
 
 // close closes the connection, whatever runs on it.
@@ -207,7 +214,7 @@ func (u *upstream) sweep(before time.Time) {
 		}
 	}
 	clear(u.idle[len(kept):])
-	u.idle = kept
+	u.keep(kept)
 }
 
 // close closes all connections, idle or not, and lets no new one be made.
@@ -218,5 +225,5 @@ func (u *upstream) close() {
 	for c := range u.live {
 		u.drop(c)
 	}
-	u.idle = nil
+	u.keep(nil)
 }
