@@ -3,6 +3,7 @@ package triage
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 )
 
 // AddressPolicy says where triage may connect to. A config, or a DNS answer that somebody else controls,
@@ -62,4 +63,9 @@ func (p AddressPolicy) isAdmin(addr netip.Addr, port uint16) bool {
 		return false
 	}
 	return p.Admin.Addr().Unmap() == addr
+}
+
+// Equal reports whether two policies allow the same.
+func (p AddressPolicy) Equal(other AddressPolicy) bool {
+	return p.Admin == other.Admin && slices.Equal(p.Allowed, other.Allowed)
 }

@@ -15,6 +15,7 @@ type CheckStats struct {
 // GroupCheckStats is what the engine has counted of one group. A group that is removed is forgotten.
 type GroupCheckStats struct {
 	Group    GroupName
+	Doubted  int                 // members that are not trustworthy right now, see CheckStatus.Doubted
 	Outcomes [NumOutcomes]uint64 // checks that ended, by outcome
 	Took     Histogram           // how long the checks took that passed or failed; neutral ones are left out
 }

@@ -46,7 +46,7 @@ type Exchange struct {
 	Key     Key
 	Address netip.AddrPort // that was asked: the key's, unless the check has a port of its own
 	Dialect Dialect
-	Local   netip.AddrPort // our end; not valid if no connection was made
+	Local   netip.AddrPort // our end; not valid if no connection was made, and perhaps not after a pass
 	Reused  bool           // the connection had served an earlier check
 	Started time.Time
 	Took    time.Duration // from Started to the verdict

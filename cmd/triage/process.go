@@ -23,6 +23,9 @@ func limitGarbage(getenv func(string) string) (setting string, ballast []byte) {
 		return "GOGC=" + given, nil
 	}
 	debug.SetGCPercent(gcPercent)
+	if getenv("GOMEMLIMIT") != "" {
+		return "GOGC=" + strconv.Itoa(gcPercent), nil // it would count as memory in use
+	}
 	return "GOGC=" + strconv.Itoa(gcPercent), make([]byte, ballastSize)
 }
 

@@ -68,10 +68,10 @@ func (d *goroutines) start(s *slot) {
 	f.stop = stop
 	p, policy, key := s.plan(), s.group.policy, s.member.Key
 	d.checks.Go(func() {
-		x := f.client.Do(ctx, p, key, policy)
+		x := f.client.Do(ctx, p, key, *policy)
 		stop()
 		d.mu.Lock()
-		f.result = result{s, p, x, f.client.Kept()}
+		f.result = result{s, p, policy, x, f.client.Kept()}
 		d.ended = append(d.ended, f)
 		d.mu.Unlock()
 		d.wake()

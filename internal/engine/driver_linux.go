@@ -30,6 +30,7 @@ type events struct {
 type flight struct {
 	slot      *slot
 	plan      *probe.Plan
+	policy    *triage.AddressPolicy
 	session   probe.Session
 	conn      loop.Conn // 0: none
 	out       []byte    // what is still to be written
@@ -60,7 +61,7 @@ func (d *events) start(s *slot) {
 		f.slot = s
 		s.flight = f
 	}
-	f.plan = s.plan()
+	f.plan, f.policy = s.plan(), s.group.policy
 	now := d.shard.now()
 	f.due = now + f.plan.Timeout
 	d.deadline.Set(&f.timer, f.due)
@@ -108,7 +109,7 @@ func (d *events) act(f *flight, a probe.Action) {
 func (d *events) dial(f *flight) error {
 	d.hangUp(f, dialect.CloseFIN) // a kept connection that turned out to be dead
 	to := f.session.Exchange().Address
-	if err := f.slot.group.policy.Check(to); err != nil {
+	if err := f.policy.Check(to); err != nil {
 		return err
 	}
 	conn, err := d.loop.Connect(to, loop.Options{DelayAck: f.plan.Protocol != triage.TCP})
@@ -149,7 +150,7 @@ func (d *events) ready(e loop.Event) {
 	if f == nil || f.conn != e.Conn {
 		return
 	}
-	if !f.slot.flying {
+	if !f.slot.flying() {
 		d.idle(f, e)
 		return
 	}
@@ -167,6 +168,9 @@ func (d *events) ready(e loop.Event) {
 		if a, more := d.read(f); !more {
 			d.act(f, a)
 		}
+	}
+	if e.PeerClosed && f.conn == e.Conn && !f.slot.flying() {
+		d.idle(f, e) // the end came with the answer, and is not told again
 	}
 }
 
@@ -229,10 +233,12 @@ func (d *events) end(f *flight, a probe.Action) {
 	}
 	d.deadline.Stop(&f.timer)
 	f.out = nil
-	if !d.shard.finish(result{f.slot, f.plan, x, a.Keep}) {
-		d.hangUp(f, a.Close)
-		d.spend(f)
+	if d.shard.finish(result{f.slot, f.plan, f.policy, x, a.Keep}) {
+		f.session.Rest()
+		return
 	}
+	d.hangUp(f, a.Close)
+	d.spend(f)
 }
 
 // hangUp ends the flight's connection, if there is one.
@@ -247,7 +253,8 @@ func (d *events) hangUp(f *flight, how dialect.Close) {
 // spend lays a flight aside, to be used again. It keeps the session's memory, and nothing that runs.
 func (d *events) spend(f *flight) {
 	f.session.Stop()
-	f.slot, f.plan = nil, nil
+	f.session.Rest()
+	f.slot, f.plan, f.policy = nil, nil, nil
 	if len(d.spare) < maxSpare {
 		d.spare = append(d.spare, f)
 	}
@@ -264,10 +271,16 @@ func (d *events) cancel(s *slot) {
 	d.act(f, f.session.Handle(probe.Event{Kind: probe.Canceled, At: time.Now()}))
 }
 
-// expired ends a check whose time is over. If we ourselves come a tenth of the timeout late, the answer may be
-// missing because nobody was there to read it. (Sockets are looked at before timers, so what has come was read.)
+// expired ends a check whose time is over, unless its answer has come and only waits to be read: then it was in time. If
+// we ourselves come a tenth of the timeout late, the answer may be missing because nobody was there to read it.
 func (d *events) expired(t *loop.Timer[*flight]) {
 	f, now := t.Owner, d.shard.now()
+	if f.connected {
+		if a, more := d.read(f); !more && a.Kind == probe.Done {
+			d.act(f, a)
+			return
+		}
+	}
 	kind := probe.DeadlinePassed
 	if now-f.due > max(f.plan.Timeout/10, 2*loop.Resolution) {
 		kind = probe.Late

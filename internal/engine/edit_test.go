@@ -99,8 +99,8 @@ func TestResultOfAFormerLifeIsDropped(t *testing.T) {
 	if s := l.slots.Get(r.Members[0].Key); s == former || s.health.State != triage.Initial || s.checked != 0 || len(l.batch) != 0 {
 		t.Errorf("counted: %s after %d checks, %v", s.health.State, s.checked, l.batch)
 	}
-	if former.timer.Pending() || !l.order[0].timer.Pending() || l.inFlight != 0 {
-		t.Errorf("waiting: the former %v, the new %v; %d in flight", former.timer.Pending(), l.order[0].timer.Pending(), l.inFlight)
+	if former.timer.Pending() || !l.order[0].timer.Pending() || l.room.inFlight != 0 {
+		t.Errorf("waiting: the former %v, the new %v; %d in flight", former.timer.Pending(), l.order[0].timer.Pending(), l.room.inFlight)
 	}
 }
 

@@ -5,7 +5,8 @@
 // batches. Targets are spread over shards, and stay on theirs. One goroutine owns a shard: its slots (a target's
 // plan, health and next due time), its timers, and its driver, which carries the checks under way. On Linux the
 // driver is an event loop, elsewhere a goroutine for each check; either way a slow target never delays another,
-// and an idle target costs no goroutine, no timer of the runtime and no context.
+// and an idle target costs no goroutine, no timer of the runtime and no context
+// (unless its connection is kept over TLS, which takes a coroutine).
 //
 // The engine does not resolve names, does not balance, and does not explain.
 package engine
@@ -51,7 +52,8 @@ type Config struct {
 	// wait their turn. The shards share it evenly. It belongs below the limit of descriptors. Default: 4096.
 	MaxInFlight int
 
-	// MaxEncrypted bounds how many of those may be over TLS: a handshake under way holds some 24 KiB. Default: 1024.
+	// MaxEncrypted bounds how many of those may be new connections over TLS, and how many connections over TLS may be kept:
+	// each holds some 24 KiB. Default: 4096, and never more than half of MaxInFlight.
 	MaxEncrypted int
 
 	// Shards is how many shards there are. Default: half of GOMAXPROCS, at least 1.
@@ -62,7 +64,7 @@ type Config struct {
 
 const (
 	defaultMaxInFlight  = 4096
-	defaultMaxEncrypted = 1024
+	defaultMaxEncrypted = 4096
 
 	firstChecksPace = 100 * time.Microsecond // between the first checks of new targets: 10,000 a second
 	doubtAfter      = 3                      // neutral results in a row
@@ -73,28 +75,30 @@ const (
 
 // Engine runs checks. Make it with [New].
 type Engine struct {
-	cfg     Config // with the defaults filled in, and the bounds those of one shard
-	seed    maphash.Seed
-	shards  []*shard
-	stopped chan struct{} // closed when Run has returned
-	warm    chan struct{} // closed once, see Warm
-	cold    atomic.Int32  // shards that are not warm yet
+	cfg       Config // with the defaults filled in, and the bounds those of one shard
+	seed      maphash.Seed
+	shards    []*shard
+	stopped   chan struct{} // closed when Run has returned
+	warm      chan struct{} // closed once, see Warm
+	firstPace time.Duration // of one shard's part of first checks
+	cold      atomic.Int32  // shards that are not warm yet
 }
 
 // New returns an engine with nothing to check.
 func New(cfg Config) *Engine {
 	cfg.Shards = cmp.Or(cfg.Shards, max(1, runtime.GOMAXPROCS(0)/2))
 	cfg.MaxInFlight = max(1, cmp.Or(cfg.MaxInFlight, defaultMaxInFlight)/cfg.Shards)
-	cfg.MaxEncrypted = max(1, cmp.Or(cfg.MaxEncrypted, defaultMaxEncrypted)/cfg.Shards)
+	cfg.MaxEncrypted = max(1, min(cmp.Or(cfg.MaxEncrypted, defaultMaxEncrypted)/cfg.Shards, cfg.MaxInFlight/2))
 	if cfg.newDriver == nil {
 		cfg.newDriver = newDriver
 	}
 	e := &Engine{
-		cfg:     cfg,
-		seed:    maphash.MakeSeed(),
-		shards:  make([]*shard, cfg.Shards),
-		stopped: make(chan struct{}),
-		warm:    make(chan struct{}),
+		cfg:       cfg,
+		firstPace: firstChecksPace * time.Duration(cfg.Shards),
+		seed:      maphash.MakeSeed(),
+		shards:    make([]*shard, cfg.Shards),
+		stopped:   make(chan struct{}),
+		warm:      make(chan struct{}),
 	}
 	e.cold.Store(int32(cfg.Shards))
 	for i := range e.shards {
@@ -171,7 +175,7 @@ func (e *Engine) shardOf(key triage.Key) int {
 // task is what a shard checks of one group.
 type task struct {
 	roster  *triage.Roster
-	plan    *probe.Plan // for the dialect in which triage itself asks
+	plan    *probe.Plan // for the dialect in which the group is checked
 	members []taskMember
 }
 

@@ -60,14 +60,14 @@ func TestTooManyChecksWait(t *testing.T) {
 	eventually(t, "three are under way", func() bool { return server.open.Load() == 3 })
 	l := e.shards[0]
 	eventually(t, "the others are due", func() (due bool) {
-		l.do(func() { due = l.lines[0].len() == 5 })
+		l.do(func() { due = l.room.waiting == 5 })
 		return due
 	})
 	if all := e.Snapshot("app"); len(all) != 8 || server.accepted.Load() != 3 {
 		t.Errorf("%d targets, %d connections", len(all), server.accepted.Load())
 	}
 	l.do(func() {
-		r.Members = slices.DeleteFunc(slices.Clone(r.Members), func(m triage.Member) bool { return l.slots.Get(m.Key).flying })
+		r.Members = slices.DeleteFunc(slices.Clone(r.Members), func(m triage.Member) bool { return l.slots.Get(m.Key).flying() })
 	})
 	e.Set([]triage.Roster{r})
 	eventually(t, "three others are under way", func() bool { return server.accepted.Load() == 6 && server.open.Load() == 3 })

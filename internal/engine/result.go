@@ -4,11 +4,11 @@ import (
 	"time"
 
 	"github.com/triage-lb/triage"
+	"github.com/triage-lb/triage/internal/loop"
 )
 
 // observe counts what a check of the slot saw.
 func (l *shard) observe(s *slot, x *triage.Exchange, now moment) {
-	l.excuse(s, x)
 	s.checked++
 	s.last, s.took = s.started, uint32(x.Took.Microseconds())
 	s.outcome, s.status, s.detail = x.Outcome, uint16(x.Status), x.Detail
@@ -43,9 +43,13 @@ func (l *shard) observe(s *slot, x *triage.Exchange, now moment) {
 }
 
 // excuse makes a time-out neutral if the check began late by more than a tenth of its timeout: then we have more checks
-// than we can carry, and what did not answer may be the one too many. Every other failure counts, however late.
+// than we can carry, and what did not answer may be the one too many. Every other failure counts, however late. So does
+// every failure of a check that only waited for others' handshakes, since that bound is our own choice; and what the
+// beat and its timer take is no lateness.
 func (l *shard) excuse(s *slot, x *triage.Exchange) {
-	if late := s.started - s.due; x.Outcome.TimedOut() && late > s.plan().Timeout/10 {
+	late := s.started - s.due
+	choice := s.takes == needHandshake && l.room.fullEncrypted >= s.due
+	if x.Outcome.TimedOut() && !choice && late > max(s.plan().Timeout/10, pulse+2*loop.Resolution) {
 		x.Outcome, x.Detail = triage.CheckerLate, "it began "+late.Round(time.Millisecond).String()+" late"
 	}
 }
@@ -65,8 +69,8 @@ type counts struct {
 	minute   int
 }
 
-// maxEvidence is how many exchanges of one outcome are handed on each minute. In a mass failure the next ones say what
-// these have said.
+// maxEvidence is how many exchanges of one outcome a shard hands on of a group each minute. In a mass failure the next ones
+// say what these have said.
 const maxEvidence = 100
 
 // evidence returns a copy of the exchange that outlives it, or nil if there were many like it.
@@ -158,10 +162,10 @@ func (l *shard) snapshot(name triage.GroupName, to []placed) []placed {
 
 // stats adds what the shard has counted.
 func (l *shard) stats(to *triage.CheckStats, groups map[triage.GroupName]*triage.GroupCheckStats) {
-	to.InFlight += l.inFlight
-	to.Connections += l.idle
-	to.Waiting += l.lines[0].len() + l.lines[1].len()
-	to.MaxInFlight += l.engine.cfg.MaxInFlight
+	to.InFlight += l.room.inFlight
+	to.Connections += l.room.idle
+	to.Waiting += l.room.waiting
+	to.MaxInFlight += l.room.most
 	to.Lag.Add(l.lag)
 	for name, g := range l.groups {
 		sum := groups[name]
@@ -173,6 +177,11 @@ func (l *shard) stats(to *triage.CheckStats, groups map[triage.GroupName]*triage
 			sum.Outcomes[o] += n
 		}
 		sum.Took.Add(g.took)
+		for _, s := range g.slots {
+			if s.doubts == doubtAfter {
+				sum.Doubted++
+			}
+		}
 	}
 }
 

@@ -26,9 +26,12 @@ func (l *shard) set(tasks []task) {
 	l.groups = make(map[triage.GroupName]*group, len(tasks))
 	fresh := 0
 	for _, t := range tasks {
-		g := &group{check: t.roster.HealthCheck, plan: t.plan, policy: t.roster.Policy, counts: &counts{}}
+		g := &group{check: t.roster.HealthCheck, plan: t.plan, policy: &t.roster.Policy, counts: &counts{}}
 		if was := groups[t.roster.Name]; was != nil {
 			g.counts = was.counts
+			if was.policy.Equal(*g.policy) {
+				g.policy = was.policy
+			}
 			if was.check == g.check {
 				g.plan = was.plan // so that the checks under way count
 			}
@@ -36,11 +39,14 @@ func (l *shard) set(tasks []task) {
 		l.groups[t.roster.Name] = g
 		from := len(l.order)
 		for _, m := range t.members {
+			if l.slots.Get(m.member.Key) != nil {
+				continue // named twice
+			}
 			s := l.enroll(old.Get(m.member.Key), m, g)
 			l.slots.Put(s)
 			l.order = append(l.order, s)
 			if s.due == 0 { // new, or to be checked by new settings
-				l.beginSoon(s, now+time.Duration(fresh)*firstChecksPace)
+				l.beginSoon(s, now+time.Duration(fresh)*l.engine.firstPace)
 				fresh++
 			}
 		}
@@ -61,14 +67,19 @@ func (l *shard) enroll(s *slot, m taskMember, g *group) *slot {
 		s.timer.Owner = s
 	} else if s.group.check != g.check {
 		s.health = s.health.Undecided()
-		s.due = 0
-		if s.flying {
+		if s.line == notFlying { // else it is due already
+			s.due = 0
+		}
+		if s.flying() {
 			l.driver.cancel(s)
 		} else {
-			l.release(s) // the connection knows another question
+			l.release(s) // the connection is for another question
 		}
+	} else if s.group.policy != g.policy && !s.flying() {
+		l.release(s) // the connection may lead where it must not any more
 	}
 	s.member, s.group, s.order, s.gone = m.member, g, int32(m.order), false
+	l.room.move(s)
 	return s
 }
 
@@ -76,14 +87,14 @@ func (l *shard) enroll(s *slot, m taskMember, g *group) *slot {
 // answer. If one is under way it is being canceled, and finish sees to the next.
 func (l *shard) beginSoon(s *slot, due moment) {
 	s.due = due
-	if !s.flying {
+	if !s.flying() {
 		l.wait(s)
 	}
 }
 
 // wait sets the timer of a slot without a check under way.
 func (l *shard) wait(s *slot) {
-	if !s.queued { // else its turn comes as soon as there is room
+	if s.line == notFlying { // else its turn comes as soon as there is room
 		l.wheel.Set(&s.timer, s.due)
 	}
 }
@@ -92,7 +103,8 @@ func (l *shard) wait(s *slot) {
 func (l *shard) drop(s *slot) {
 	l.awaited(s)
 	l.wheel.Stop(&s.timer)
-	if s.flying {
+	l.room.leave(s)
+	if s.flying() {
 		l.driver.cancel(s)
 	} else {
 		l.release(s)
@@ -110,17 +122,18 @@ func (l *shard) release(s *slot) {
 // lost notes that a kept connection is no more.
 func (l *shard) lost(s *slot) {
 	s.flight = nil
-	l.idle--
+	l.room.unkeep(s)
+	l.room.move(s)
 }
 
 // kick makes a slot due now.
 func (l *shard) kick(key triage.Key) {
 	s := l.slots.Get(key)
 	now := l.now()
-	if s == nil || s.flying || s.checked > 0 && s.started+minKick > now {
+	if s == nil || s.flying() || s.checked > 0 && s.started+minKick > now {
 		return
 	}
-	s.due = now
+	s.due = min(s.due, now) // one that waits in line has been due for longer
 	l.wait(s)
 }
 
@@ -135,14 +148,16 @@ func (l *shard) startDue(now moment) time.Duration {
 		l.wheel.Advance(now, l.fire)
 		l.pulse = now - now%pulse + pulse
 	}
-	for i := range l.lines {
-		for s := l.lines[i].first(); s != nil && l.hasRoom(s); s = l.lines[i].first() {
-			l.lines[i].pop()
-			s.queued = false
-			if !s.gone { // else it was removed while it was in line
-				l.start(s, now)
-			}
+	for begun := 0; ; begun++ {
+		if begun == maxBegin {
+			return 0
 		}
+		now = l.now()
+		s := l.room.next(now)
+		if s == nil {
+			break
+		}
+		l.start(s, now)
 	}
 	wait := time.Hour
 	if next, ok := l.wheel.Next(); ok {
@@ -151,42 +166,19 @@ func (l *shard) startDue(now moment) time.Duration {
 	return l.untilNews(now, wait)
 }
 
-// enqueue puts a slot that is due in line. Encrypted checks have one of their own, as they have less room: a handshake
-// under way holds 24 KiB, and those that hang must not keep everybody else waiting.
-func (l *shard) enqueue(s *slot) {
-	s.queued = true
-	at := 0
-	if s.group.check.Protocol.Encrypted() {
-		at = 1
-	}
-	l.lines[at].push(s)
-}
-
-// hasRoom reports whether the slot's check may begin.
-func (l *shard) hasRoom(s *slot) bool {
-	if s.group.check.Protocol.Encrypted() && l.encrypted >= l.engine.cfg.MaxEncrypted {
-		return false
-	}
-	return s.flight != nil || l.inFlight+l.idle < l.engine.cfg.MaxInFlight
-}
+// maxBegin is how many checks begin before the loop looks at its sockets again: some 5 ms of work.
+const maxBegin = 256
 
 func (l *shard) start(s *slot, now moment) {
-	late := now - s.due
+	late := max(0, now-s.due)
 	l.lag.Observe(late)
 	if late > s.group.check.Interval {
 		l.late = max(l.late, late)
 	}
 	s.started = now
-	l.inFlight++
-	if s.group.check.Protocol.Encrypted() {
-		l.encrypted++
-	}
-	if s.flight != nil {
-		l.idle--
-	}
-	s.flying = true
+	l.room.begin(s)
 	if s.member.Unresolved != "" {
-		l.finish(result{slot: s, plan: s.plan(), exchange: l.unresolved(s)})
+		l.finish(result{slot: s, plan: s.plan(), policy: s.group.policy, exchange: l.unresolved(s)})
 		return
 	}
 	l.driver.start(s)
@@ -208,17 +200,11 @@ func (l *shard) unresolved(s *slot) *triage.Exchange {
 // which is idle from now on; else the driver ends it and forgets the slot.
 func (l *shard) finish(r result) (keep bool) {
 	s := r.slot
-	s.flying = false
-	l.inFlight--
-	if r.plan.Protocol.Encrypted() {
-		l.encrypted--
-	}
+	l.excuse(s, r.exchange)
+	l.room.end(s)
 	valid := !s.gone && r.plan == s.plan()
-	// What keeps connections leaves a quarter of the room to those that have none.
-	keep = r.reusable && valid && l.idle < l.engine.cfg.MaxInFlight*3/4
-	if keep {
-		l.idle++
-	} else {
+	keep = r.reusable && valid && r.policy == s.group.policy && l.room.keep(s)
+	if !keep {
 		s.flight = nil
 	}
 	if s.gone {
@@ -237,8 +223,8 @@ func (l *shard) finish(r result) (keep bool) {
 // its own point of the interval: a hash of its key spreads them, and stays over reloads. A step onto that grid, the first
 // or the one after a kick, is a quarter of the interval at least, and five quarters at most.
 //
-// An interval that is used for some states only is kept from one start to the next without a grid, as
-// whoever sets it wants a result after this time and no later; the starts are spread already.
+// An interval that is used for some states only is kept from one start to the next without a grid: whoever sets it wants a
+// result after this time, and targets that fail together may be asked together a few times.
 func (l *shard) next(s *slot, now moment) (due moment) {
 	check := &s.group.check
 	pace := check.Pace(s.health)

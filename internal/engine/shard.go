@@ -26,14 +26,10 @@ type shard struct {
 	order  []*slot // the same, group by group
 	groups map[triage.GroupName]*group
 	wheel  loop.Wheel[*slot]
-	pulse  moment  // the next beat, see pulse
-	lines  [2]line // of those that are due: for checks in plain text, and encrypted ones
+	pulse  moment // the next beat, see pulse
+	room   room
 	batch  []triage.Transition
 	fire   func(*loop.Timer[*slot])
-
-	inFlight  int // checks under way
-	encrypted int // … of those, over TLS
-	idle      int // connections that wait for the next check of their target
 
 	lag      triage.Histogram
 	late     moment // the worst late start since it was told
@@ -53,8 +49,8 @@ type moment = time.Duration
 type group struct {
 	check  triage.HealthCheck
 	plan   *probe.Plan
-	policy triage.AddressPolicy
-	slots  []*slot // part of shard.order, in the order of the roster
+	policy *triage.AddressPolicy // the same one for as long as it says the same
+	slots  []*slot               // part of shard.order, in the order of the roster
 	*counts
 }
 
@@ -79,8 +75,8 @@ type slot struct {
 	neutral uint32 // … of those, neutral
 	order   int32  // in the group's roster
 
-	flying  bool // a check is under way
-	queued  bool // due, and in line
+	takes   need // what the check under way does; notFlying if there is none
+	line    need // the line in which it waits, as it is due; notFlying if it does not
 	warming bool // awaited, see Engine.Warm
 	gone    bool // removed
 }
@@ -90,12 +86,16 @@ func (s *slot) KeyOf() *triage.Key { return &s.member.Key }
 
 func (s *slot) plan() *probe.Plan { return s.group.plan }
 
+// flying reports whether a check is under way.
+func (s *slot) flying() bool { return s.takes != notFlying }
+
 // result is a check that ended.
 type result struct {
 	slot     *slot
-	plan     *probe.Plan      // that it was made with
-	exchange *triage.Exchange // lent until finish returns
-	reusable bool             // the connection could serve the next check
+	plan     *probe.Plan           // that it was made with
+	policy   *triage.AddressPolicy // likewise
+	exchange *triage.Exchange      // lent until finish returns
+	reusable bool                  // the connection could serve the next check
 }
 
 func newShard(e *Engine) *shard {
@@ -105,7 +105,8 @@ func newShard(e *Engine) *shard {
 		epoch:  time.Now(),
 		kicks:  map[triage.Key]struct{}{},
 	}
-	l.fire = func(t *loop.Timer[*slot]) { l.enqueue(t.Owner) }
+	l.room.most, l.room.mostEncrypted = e.cfg.MaxInFlight, e.cfg.MaxEncrypted
+	l.fire = func(t *loop.Timer[*slot]) { l.room.wait(t.Owner) }
 	return l
 }
 

@@ -142,7 +142,7 @@ func parseLength(b []byte) (n int64, ok bool) {
 // Persistent tells whether the connection may carry another request after this response, once that is complete
 // (RFC 9112 section 9.3).
 func (r Response) Persistent() bool {
-	if HasToken(r.Fields, "Connection", "close") {
+	if r.Status == 101 || HasToken(r.Fields, "Connection", "close") {
 		return false
 	}
 	return r.Minor >= 1 || HasToken(r.Fields, "Connection", "keep-alive")

@@ -13,9 +13,9 @@ import (
 	"github.com/triage-lb/triage/internal/dialect"
 )
 
-// Do runs one check over a blocking connection and returns what it saw. It connects to the target's address, at
-// the plan's port if that has one, never through a proxy, unless the policy refuses that. When ctx ends, the check ends as canceled. Failing checks
-// are results, so there is no error.
+// Do runs one check over a blocking connection and returns what it saw. It connects to the target's address, at the
+// plan's port if that has one, if the policy allows it; never through a proxy. When ctx ends, the check ends as canceled.
+// Failing checks are results, so there is no error.
 func Do(ctx context.Context, p *Plan, key triage.Key, policy triage.AddressPolicy) *triage.Exchange {
 	var c Client
 	defer c.Close()
@@ -55,7 +55,7 @@ func (c *Client) Do(ctx context.Context, p *Plan, key triage.Key, policy triage.
 		case Wait:
 			e = d.read(buf)
 		case Done:
-			if action.Keep && d.unwatch() {
+			if action.Keep && quiet(d.conn) && d.unwatch() {
 				c.conn = d.conn
 				return c.session.Exchange()
 			}
@@ -157,11 +157,14 @@ func (d *driver) failed(kind EventKind, err error) Event {
 	if noticed.IsZero() {
 		noticed = time.Now()
 	}
-	if noticed.Sub(d.deadline) > d.timeout/10 {
+	if noticed.Sub(d.deadline) > max(d.timeout/10, leastLate) {
 		return Event{Kind: Late}
 	}
 	return Event{Kind: DeadlinePassed}
 }
+
+// leastLate is what a timer may be late by on a machine that is well.
+const leastLate = 2 * time.Millisecond
 
 // isTimeout reports whether it is our deadline that has passed. Errno values may call themselves time-outs too, and
 // are answers of the network.

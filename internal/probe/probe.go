@@ -7,8 +7,8 @@
 //
 // The settings of a check are compiled once into a [Plan], which any number of sessions share. A Session is one check
 // after another: its memory serves again, and so does its connection if the plan says so and the target agrees. It
-// belongs to one goroutine; it starts none, but a TLS handshake runs as a coroutine of the goroutine that
-// drives the session, and must be driven to its end, by the verdict or by [Session.Stop], on that goroutine.
+// serves one goroutine at a time; it starts none, but TLS runs as a coroutine of whoever drives the
+// session, and has to be driven to its end, by the verdict or by [Session.Stop].
 //
 // The package does not resolve names, schedule anything, follow redirects, or decide about health.
 package probe

@@ -98,6 +98,16 @@ func (s *Session) Stop() {
 	}
 }
 
+// Rest lets go of what the check before has left, when nobody needs its exchange any more: a session may wait for its next
+// check for long. A connection that is kept stays.
+func (s *Session) Rest() {
+	s.answer.reset()
+	s.x = triage.Exchange{}
+	if s.tls == nil {
+		s.plan = nil
+	}
+}
+
 func (s *Session) connected(e Event) Action {
 	s.x.Local = e.Local
 	s.enter(triage.PhaseConnect, e.At)
@@ -183,10 +193,10 @@ func (s *Session) data(e Event) Action {
 		s.enter(triage.PhaseFirstByte, e.At)
 	}
 	o, detail, decided := s.answer.read(s.plan, e.Data)
+	if s.x.Reused && s.answer.headDone && s.answer.status == 408 {
+		return s.again(e.At) // the server gave up waiting as our question was on its way (RFC 9110 section 15.5.9)
+	}
 	if decided {
-		if s.x.Reused && s.answer.status == 408 {
-			return s.again(e.At) // the server gave up waiting as our question was on its way (RFC 9110 section 15.5.9)
-		}
 		return s.verdict(o, detail, e.At)
 	}
 	s.stage = reading
@@ -226,8 +236,8 @@ func (s *Session) limit(o triage.Outcome) string {
 	return fmt.Sprintf("the limit is %s", s.plan.Timeout)
 }
 
-// verdict ends the check. The connection stays only after a pass: whoever failed is asked on a new one, so that no
-// target is taken out for what is wrong with a single connection.
+// verdict ends the check. The connection stays only after a pass: whoever failed is asked on a new one, so that what is
+// wrong with a single connection is one failure and not two.
 func (s *Session) verdict(o triage.Outcome, detail string, at time.Time) Action {
 	if s.answer.headDone {
 		s.enter(triage.PhaseBody, at)

@@ -15,7 +15,7 @@ import (
 
 // tlsStream runs crypto/tls, which wants a blocking connection, without one: the TLS client is a coroutine
 // (iter.Pull) over a connection in memory. It runs until it wants bytes that have not come, then yields what
-// it has to say. It must be driven and stopped on the goroutine that made it.
+// it has to say. One goroutine at a time may drive or stop it, and none that is locked to its thread.
 type tlsStream struct {
 	conn   memConn
 	client *tls.Conn
