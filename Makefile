@@ -48,7 +48,7 @@ $(TOOLS)/.linters: Makefile
 	touch $@
 
 generate: ## documents that are written from tables
-	go test . ./internal/control -run Document -update
+	go test . ./internal/control ./internal/dialect -run 'Document|Requests$$' -update
 
 FUZZTIME ?= 1m
 fuzz: ## every fuzz target for FUZZTIME

@@ -3,6 +3,7 @@ package triage
 import (
 	"bytes"
 	"net/netip"
+	"slices"
 	"time"
 )
 
@@ -44,13 +45,13 @@ func (t *Timing) All(yield func(Phase, time.Duration) bool) {
 // its memory is for the next check again, is void when the checker says so; keep a Clone.
 type Exchange struct {
 	Key     Key
-	Address netip.AddrPort // that was asked: the key's, unless the check has a port of its own
+	Address netip.AddrPort // that was asked: the key's, unless the check has a port of its own or a redirect led to another
 	Dialect Dialect
 	Local   netip.AddrPort // our end; not valid if no connection was made, and perhaps not after a pass
 	Reused  bool           // the connection had served an earlier check
 	Started time.Time
 	Took    time.Duration // from Started to the verdict
-	Timing  Timing
+	Timing  Timing        // of the last request, where redirects were followed
 
 	Sent      []byte // the request, byte for byte; nil for tcp and tls
 	Head      []byte // the answer's head, or the first bytes that came if they were not HTTP
@@ -58,14 +59,18 @@ type Exchange struct {
 	BodySize  int64  // how many bytes of content came in all
 	Truncated bool   // Head or Body holds less than came
 
+	Redirects []string  // the URLs to which redirects were followed, in order; all of the above is of the last one
+	TLS       *TLSFacts // what a TLS handshake showed; nil if there was none, or nobody wanted to know
+
 	Status  int // of the answer; 0 if there was none
 	Outcome Outcome
 	Detail  string // what exactly went wrong, for people ("bare LF ends a line"); may be empty
 }
 
-// Clone returns a copy that shares no memory with x.
+// Clone returns a copy that shares no memory with x, but for what never changes.
 func (x *Exchange) Clone() *Exchange {
 	c := *x
 	c.Sent, c.Head, c.Body = bytes.Clone(x.Sent), bytes.Clone(x.Head), bytes.Clone(x.Body)
+	c.Redirects = slices.Clone(x.Redirects)
 	return &c
 }

@@ -10,11 +10,12 @@ import (
 // HealthCheck is the settings of a group's check. The zero value is not valid; start from
 // [DefaultHealthCheck]. It is a plain value: compare with ==, copy freely.
 type HealthCheck struct {
+	As           Dialect // whose way of asking and judging; "" is our own
 	Protocol     Protocol
 	Port         uint16 // 0: the target's own port ("traffic-port")
 	Path         string // http and https; begins with a slash
 	SuccessCodes Matcher
-	Host         string // Host header to send; "": the target's address and port, as AWS sends it
+	Host         string // Host header to send; "": what the dialect sends, which is the target's address and port in ours
 	Interval     time.Duration
 	Timeout      time.Duration // for the whole check, from before the connect to the last byte
 	Thresholds   Thresholds
@@ -57,7 +58,8 @@ func DefaultHealthCheck() HealthCheck {
 	}
 }
 
-// Validate returns what is wrong with the settings, each problem at the name of its key.
+// Validate returns what is wrong with the settings, each problem at the name of its key. It does not know the dialects:
+// neither whether there is one of that name, nor what it cannot be told.
 func (c HealthCheck) Validate() Problems {
 	var ps Problems
 	if c.Interval < MinInterval || c.Interval > MaxInterval {
@@ -66,11 +68,12 @@ func (c HealthCheck) Validate() Problems {
 	switch {
 	case c.Timeout < MinTimeout:
 		ps.errorf("timeout", "timeout %s is below %s", written(c.Timeout), written(MinTimeout))
-	case c.Timeout >= c.Interval:
-		ps.errorf("timeout", "timeout %s must be below the interval %s, so that one check ends before the next begins", written(c.Timeout), written(c.Interval))
+	case c.outlasts(c.Interval):
+		far, _ := c.apart()
+		ps.errorf("timeout", "timeout %s must be %s the interval %s, so that one check ends before the next begins", written(c.Timeout), far, written(c.Interval))
 	}
-	ps.otherInterval("unhealthy_interval", c.UnhealthyInterval, c.Timeout)
-	ps.otherInterval("transition_interval", c.TransitionInterval, c.Timeout)
+	c.otherInterval(&ps, "unhealthy_interval", c.UnhealthyInterval)
+	c.otherInterval(&ps, "transition_interval", c.TransitionInterval)
 	if most := c.shortest() / 2; c.Jitter < 0 || c.Jitter > most {
 		ps.errorf("jitter", "jitter %s is outside 0s-%s, half of the shortest interval", written(c.Jitter), written(most))
 	}
@@ -100,15 +103,30 @@ func (c HealthCheck) shortest() time.Duration {
 	return d
 }
 
+// outlasts reports whether the timeout is too long for an interval. In other dialects than ours a check may take the whole
+// of it: in some that is the default, and a kubelet that asks every second has it unless it is told otherwise.
+func (c HealthCheck) outlasts(interval time.Duration) bool {
+	return c.Timeout > interval || c.Timeout == interval && c.As == ""
+}
+
+// apart is how the timeout and an interval must differ, seen from each of them.
+func (c HealthCheck) apart() (timeout, interval string) {
+	if c.As == "" {
+		return "below", "above"
+	}
+	return "at most", "at least"
+}
+
 // otherInterval checks an interval that is used in some states of a target; 0 is none.
-func (ps *Problems) otherInterval(key string, d, timeout time.Duration) {
+func (c HealthCheck) otherInterval(ps *Problems, key string, d time.Duration) {
 	name := strings.ReplaceAll(key, "_", " ")
 	switch {
 	case d == 0:
 	case d < MinInterval || d > MaxInterval:
 		ps.errorf(key, "%s %s is outside %s-%s", name, written(d), written(MinInterval), written(MaxInterval))
-	case timeout >= d:
-		ps.errorf(key, "%s %s must be above the timeout %s, so that one check ends before the next begins", name, written(d), written(timeout))
+	case c.outlasts(d):
+		_, far := c.apart()
+		ps.errorf(key, "%s %s must be %s the timeout %s, so that one check ends before the next begins", name, written(d), far, written(c.Timeout))
 	}
 }
 
@@ -156,4 +174,11 @@ func (c HealthCheck) Noticed() (least, most time.Duration) {
 	more := time.Duration(c.Thresholds.Unhealthy - 1)
 	between := c.Pace(Health{State: Healthy, Streak: 1})
 	return more * between, c.Interval + more*between + time.Duration(c.Thresholds.Unhealthy)*c.Jitter + c.Timeout
+}
+
+// Restored returns after how long at the most a target that works again is back, counted from the moment it does.
+func (c HealthCheck) Restored() time.Duration {
+	more := time.Duration(c.Thresholds.Healthy - 1)
+	between := c.Pace(Health{State: Unhealthy, Streak: 1})
+	return c.Pace(Health{State: Unhealthy}) + more*between + time.Duration(c.Thresholds.Healthy)*c.Jitter + c.Timeout
 }

@@ -79,6 +79,12 @@ func TestPaceIsValidated(t *testing.T) {
 		{func(c *triage.HealthCheck) { c.UnhealthyInterval = -time.Second }, "unhealthy_interval: unhealthy interval -1s is outside"},
 		{func(c *triage.HealthCheck) { c.TransitionInterval = time.Second }, "transition_interval: transition interval 1s must be above"},
 		{func(c *triage.HealthCheck) { c.TransitionInterval = time.Millisecond }, "transition_interval: transition interval 1ms is outside"},
+		{func(c *triage.HealthCheck) { c.Timeout = 5 * time.Second }, "timeout: timeout 5s must be below the interval 5s"},
+		{func(c *triage.HealthCheck) {
+			c.As, c.Timeout, c.UnhealthyInterval = triage.GCP, 5*time.Second, 5*time.Second
+		}, ""},
+		{func(c *triage.HealthCheck) { c.As, c.Timeout = triage.GCP, 6*time.Second }, "timeout: timeout 6s must be at most the interval 5s"},
+		{func(c *triage.HealthCheck) { c.As, c.UnhealthyInterval = triage.GCP, time.Second }, "unhealthy_interval: unhealthy interval 1s must be at least the timeout 2s"},
 		{func(c *triage.HealthCheck) { c.Jitter = -time.Millisecond }, "jitter: jitter -1ms is outside 0s-2.5s"},
 		{func(c *triage.HealthCheck) { c.Jitter = 2501 * time.Millisecond }, "jitter: jitter 2.501s is outside 0s-2.5s, half of the shortest interval"},
 		{func(c *triage.HealthCheck) { c.Jitter, c.UnhealthyInterval = 2*time.Second, 3*time.Second }, "jitter: jitter 2s is outside 0s-1.5s"},
@@ -92,6 +98,27 @@ func TestPaceIsValidated(t *testing.T) {
 		}
 		if got := strings.Join(found, "; "); tt.want == "" && got != "" || tt.want != "" && (!strings.HasPrefix(got, tt.want) || len(found) != 1) {
 			t.Errorf("got %q, want %q", got, tt.want)
+		}
+	}
+}
+
+// TestRestored: how long a target that works again may stay out counts with the paces of a sick one.
+func TestRestored(t *testing.T) {
+	paced := triage.DefaultHealthCheck()
+	paced.UnhealthyInterval, paced.TransitionInterval, paced.Jitter = time.Minute, 3*time.Second, 500*time.Millisecond
+	paced.Thresholds.Healthy = 4
+	seldom := triage.DefaultHealthCheck()
+	seldom.UnhealthyInterval, seldom.Thresholds.Healthy = time.Minute, 3
+	for name, tt := range map[string]struct {
+		check triage.HealthCheck
+		most  time.Duration
+	}{
+		"defaults":          {triage.DefaultHealthCheck(), 12 * time.Second},
+		"all paces":         {paced, time.Minute + 3*3*time.Second + 4*500*time.Millisecond + 2*time.Second},
+		"no transition one": {seldom, 3*time.Minute + 2*time.Second},
+	} {
+		if most := tt.check.Restored(); most != tt.most {
+			t.Errorf("%s: %s, want %s", name, most, tt.most)
 		}
 	}
 }

@@ -21,6 +21,7 @@ const (
 	ConnectFailed
 
 	TLSRefused
+	TLSUntrusted
 	TLSNotSpoken
 	TLSClosed
 	TLSTimeout
@@ -37,7 +38,9 @@ const (
 	BodyTimeout
 
 	CodeMismatch
+	RedirectFailed
 
+	RedirectElsewhere
 	Canceled
 	OutOfResources
 	CheckerLate
@@ -102,6 +105,7 @@ var outcomes = [numOutcomes]OutcomeInfo{
 	ConnectFailed:  {"connect-failed", LayerConnect, Fail, FailedHealthChecks, "the connection could not be made"},
 
 	TLSRefused:   {"tls-refused", LayerTLS, Fail, FailedHealthChecks, "the TLS handshake was refused"},
+	TLSUntrusted: {"tls-untrusted", LayerTLS, Fail, FailedHealthChecks, "the target's certificate is none that this load balancer accepts"},
 	TLSNotSpoken: {"tls-not-spoken", LayerTLS, Fail, FailedHealthChecks, "the port does not speak TLS"},
 	TLSClosed:    {"tls-closed", LayerTLS, Fail, FailedHealthChecks, "the connection was closed during the TLS handshake"},
 	TLSTimeout:   {"tls-timeout", LayerTLS, Fail, Timeout, "connected, but the TLS handshake did not complete in time"},
@@ -117,7 +121,10 @@ var outcomes = [numOutcomes]OutcomeInfo{
 	BodyUnframed:  {"body-unframed", LayerBody, Fail, FailedHealthChecks, "the answer has neither Content-Length nor chunks, and this load balancer wants one of them"},
 	BodyTimeout:   {"body-timeout", LayerBody, Fail, Timeout, "the head came, but the body was not complete in time"},
 
-	CodeMismatch: {"code-mismatch", LayerStatus, Fail, ResponseCodeMismatch, "the status code is not one of the success codes"},
+	CodeMismatch:   {"code-mismatch", LayerStatus, Fail, ResponseCodeMismatch, "the status code is not one of the success codes"},
+	RedirectFailed: {"redirect-failed", LayerStatus, Fail, FailedHealthChecks, "the answer redirects once too often, or to what cannot be asked over HTTP"},
+
+	RedirectElsewhere: {"redirect-elsewhere", LayerChecker, Neutral, InternalError, "the answer redirects to where triage does not follow: it asks no host that nobody has named"},
 
 	Canceled:       {"canceled", LayerChecker, Neutral, InternalError, "the check was stopped from our side"},
 	OutOfResources: {"out-of-resources", LayerChecker, Neutral, InternalError, "this machine had no file descriptor, port or memory left for the check"},

@@ -1,7 +1,9 @@
 #!/bin/sh
 # Installs what the end-to-end tests need: PostgreSQL, nginx, gunicorn and
-# Django from Debian's packages, and Amazon's EC2 metadata mock from its Go
-# module. Quick, and silent towards the network, when everything is there.
+# Django, and the load balancers and checkers that triage is compared with
+# (HAProxy, Caddy, Prometheus blackbox_exporter), from Debian's packages; and
+# Amazon's EC2 metadata mock from its Go module. Quick, and silent towards the
+# network, when everything is there.
 #
 #   sh e2e/install.sh           install what is missing; where that is not
 #                               possible, say what to type (exit 1 if CI=true)
@@ -26,6 +28,9 @@ has_postgresql() {
 missing_packages() {
 	has_postgresql || echo postgresql
 	[ -x /usr/sbin/nginx ] || echo nginx
+	[ -x /usr/sbin/haproxy ] || echo haproxy
+	[ -x /usr/bin/caddy ] || echo caddy
+	[ -x /usr/bin/prometheus-blackbox-exporter ] || echo prometheus-blackbox-exporter
 	has_module gunicorn || echo gunicorn
 	has_module django || echo python3-django
 	has_module psycopg2 || echo python3-psycopg2

@@ -141,6 +141,16 @@ func (p *process) logHas(offset int64, text string) bool {
 	return err == nil && int64(len(all)) > offset && bytes.Contains(all[offset:], []byte(text))
 }
 
+// logged is all that was logged.
+func (p *process) logged(t *testing.T) string {
+	t.Helper()
+	all, err := os.ReadFile(p.log.Name())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(all)
+}
+
 // logTail is the end of the log, for a failed test's output.
 func (p *process) logTail() []byte {
 	all, err := os.ReadFile(p.log.Name())

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-var update = flag.Bool("update", false, "write the answers of the real servers to testdata/captured")
+var update = flag.Bool("update", false, "write the answers of the real servers to testdata/captured, and what the real checkers ask to internal/dialect/testdata/wire")
 
 // stack is three instances of the site, as they stand behind a load balancer.
 type stack struct {

@@ -21,11 +21,13 @@ import (
 type checkCommand struct {
 	URL string `arg:"" name:"URL" help:"http://, https://, tcp:// or tls://; or HOST:PORT/PATH; or :PORT/PATH for this machine at its own private addresses."`
 
-	As           string        `placeholder:"NAME" help:"Load balancer to ask as: aws-alb (default for http, https), aws-clb (default for tcp, tls), triage."`
+	As           string        `placeholder:"NAME" help:"Load balancer to ask as; triage dialects lists them. Default: aws-alb, for tcp and tls aws-clb."`
 	Path         string        `placeholder:"PATH" help:"Path to ask for, instead of the URL's."`
-	Host         string        `placeholder:"NAME" help:"Host header to send. AWS's load balancers cannot: they send address and port."`
+	Host         string        `placeholder:"NAME" help:"Host header to send, where the load balancer can be told one; AWS's cannot."`
+	Header       []string      `short:"H" sep:"none" placeholder:"LINE" help:"Header line to send, 'Name: value', where the load balancer can be told to."`
 	SuccessCodes string        `placeholder:"CODES" help:"Codes that pass: 200, 200,202 or 200-299. Default: the load balancer's."`
 	Timeout      time.Duration `placeholder:"TIME" help:"For the whole check. Default: the load balancer's."`
+	CACert       string        `name:"cacert" placeholder:"FILE" help:"Certificates (PEM) to trust beside the system's, for load balancers that verify."`
 	Count        int           `default:"1" placeholder:"N" help:"Check N times, a second apart."`
 	JSON         bool          `help:"Print one JSON object for each check."`
 	Verbose      bool          `short:"v" xor:"how-much" help:"Show everything that was sent and received."`
@@ -37,39 +39,8 @@ type checkCommand struct {
 // checkHelp is the hint where there is no better one.
 const checkHelp = "triage check --help shows how it is called"
 
-// curlHabits are options that hands type by themselves. Each gets an answer instead of "unknown flag".
-type curlHabits struct {
-	Insecure bool     `short:"k" hidden:""`
-	Head     bool     `short:"I" hidden:""`
-	Location bool     `short:"L" hidden:""`
-	Header   []string `short:"H" hidden:"" sep:"none"`
-	Resolve  []string `hidden:"" sep:"none"`
-	MaxTime  string   `hidden:""`
-}
-
-func (c curlHabits) answer() error {
-	switch {
-	case c.Insecure:
-		return usagef("leave it away", "-k is not needed: these load balancers do not verify the target's certificate")
-	case c.Head:
-		return usagef("leave it away to ask as the load balancer does", "-I asks with HEAD, but a load balancer asks with GET, and targets may answer differently")
-	case c.Location:
-		return usagef("leave it away: the redirect itself is the finding", "-L follows redirects, which these load balancers never do")
-	case len(c.Header) > 0:
-		return usagef("for the Host header alone there is --host NAME", "-H: these load balancers cannot be told to send a header")
-	case len(c.Resolve) > 0:
-		return usagef("put the address into the URL, and the name after --host", "--resolve: a load balancer asks an address, not a name")
-	case c.MaxTime != "":
-		return usagef("use --timeout "+c.MaxTime+"s", "--max-time is called --timeout here")
-	}
-	return nil
-}
-
 // Run checks and reports.
 func (c *checkCommand) Run(env *environment) error {
-	if err := c.Curl.answer(); err != nil {
-		return err
-	}
 	q, err := c.question()
 	if err != nil {
 		return err
@@ -103,7 +74,8 @@ type question struct {
 	endpoint endpoint
 	spec     *dialect.Spec
 	plan     *probe.Plan
-	departs  []string // options that this load balancer does not have
+	extra    []dialect.Header // that a person wants sent, beside the load balancer's own
+	departs  []string         // options that this load balancer does not have
 	warnings []string
 }
 
@@ -119,36 +91,36 @@ func (c *checkCommand) question() (*question, error) {
 	if err != nil {
 		return nil, err
 	}
-	q := &question{endpoint: e, spec: spec}
-	settings := triage.HealthCheck{
-		Protocol:     e.protocol,
-		Path:         e.path,
-		Host:         c.Host,
-		SuccessCodes: spec.Codes,
-		Timeout:      cmp.Or(c.Timeout, spec.Timing.Timeout),
+	if err := c.Curl.answer(spec); err != nil {
+		return nil, err
 	}
+	q := &question{endpoint: e, spec: spec}
+	settings := triage.HealthCheck{Protocol: e.protocol, Path: e.path, SuccessCodes: spec.Codes}
 	if err := c.applyHTTP(q, &settings); err != nil {
 		return nil, err
 	}
-	t := spec.Timing
-	switch {
-	case settings.Timeout < triage.MinTimeout || settings.Timeout > time.Hour:
-		return nil, usagef(checkHelp, "--timeout %s is outside %s-%s", settings.Timeout, triage.MinTimeout, "1h")
-	case settings.Timeout < t.MinTimeout || settings.Timeout > t.MaxTimeout:
-		q.departs = append(q.departs, fmt.Sprintf("--timeout %s (it takes %s-%s)", settings.Timeout, t.MinTimeout, t.MaxTimeout))
+	if err := c.applyTimeout(q, &settings); err != nil {
+		return nil, err
+	}
+	roots, err := readRoots(c.CACert)
+	if err != nil {
+		return nil, err
 	}
 	if e.protocol == triage.TCP {
 		q.warnings = append(q.warnings, "a TCP check passes as long as the port answers, also while the site throws 500s; check a path over http://")
 	}
-	q.plan = probe.Compile(spec, settings)
-	q.plan.KeepBody = 64 << 10
+	q.plan = probe.Compile(q.spec, settings)
+	q.plan.KeepBody, q.plan.KeepTLS, q.plan.Roots = 64<<10, true, roots
+	q.plan.Extra = q.extra
 	return q, nil
 }
 
 // applyHTTP takes over the options that mean something only where a request is sent.
 func (c *checkCommand) applyHTTP(q *question, settings *triage.HealthCheck) error {
 	if !q.endpoint.protocol.Asks() {
-		for name, given := range map[string]bool{"--path": c.Path != "", "--host": c.Host != "", "--success-codes": c.SuccessCodes != ""} {
+		for name, given := range map[string]bool{
+			"--path": c.Path != "", "--host": c.Host != "", "-H": len(c.Header) > 0, "--success-codes": c.SuccessCodes != "",
+		} {
 			if given {
 				return usagef("ask over http:// or https://", "%s: a %s check sends no request", name, q.endpoint.protocol)
 			}
@@ -162,11 +134,8 @@ func (c *checkCommand) applyHTTP(q *question, settings *triage.HealthCheck) erro
 		}
 		settings.Path, q.endpoint.path = path, path
 	}
-	if err := triage.CheckHostHeader(c.Host); err != nil {
-		return usagef(checkHelp, "--host: %s", err)
-	}
-	if c.Host != "" && q.spec.Name != triage.Own {
-		q.departs = append(q.departs, "--host "+c.Host+" (it sends address and port)")
+	if err := c.applyHeaders(q, settings); err != nil {
+		return err
 	}
 	if c.SuccessCodes != "" {
 		codes, err := triage.ParseMatcher(c.SuccessCodes)
@@ -174,41 +143,11 @@ func (c *checkCommand) applyHTTP(q *question, settings *triage.HealthCheck) erro
 			return usagef(checkHelp, "--%s", err)
 		}
 		settings.SuccessCodes = codes
-		if !codes.Within(q.spec.LegalCodes) {
-			q.departs = append(q.departs, fmt.Sprintf("--success-codes %s (it takes %s)", codes, q.spec.LegalCodes))
+		if legal := q.spec.LegalCodes; !legal.Empty() && !codes.Within(legal) {
+			q.departs = append(q.departs, fmt.Sprintf("--success-codes %s (it takes %s)", codes, legal))
 		}
 	}
 	return nil
-}
-
-// chooseDialect finds the load balancer to ask as; its default depends on the protocol.
-func chooseDialect(name string, p triage.Protocol) (*dialect.Spec, error) {
-	if name == "" {
-		if p.Asks() {
-			return dialect.Get(triage.AWSALB), nil
-		}
-		return dialect.Get(triage.AWSCLB), nil
-	}
-	spec, err := dialect.Lookup(name)
-	if err != nil {
-		return nil, err
-	}
-	if !spec.Speaks(p) {
-		return nil, usagef("it checks over "+joinProtocols(spec.Protocols)+"; --as aws-clb has tcp and tls",
-			"%s has no %s check", spec.Title, p)
-	}
-	return spec, nil
-}
-
-func joinProtocols(ps []triage.Protocol) string {
-	s := ""
-	for i, p := range ps {
-		if i > 0 {
-			s += ", "
-		}
-		s += string(p)
-	}
-	return s
 }
 
 // checkTarget is one address to ask.
@@ -254,7 +193,7 @@ func newCheckTarget(a netip.Addr, port uint16) checkTarget {
 	return checkTarget{key: triage.Key{Target: triage.TargetID(ap.String()), Address: ap}, took: -1}
 }
 
-// resolveName asks the system's resolver. A load balancer asks addresses, so the name itself is never sent.
+// resolveName asks the system's resolver. Most load balancers ask addresses, and never send the name itself.
 func (q *question) resolveName(env *environment) ([]checkTarget, error) {
 	e := q.endpoint
 	ctx, cancel := context.WithTimeout(env.ctx, q.plan.Timeout)
@@ -280,6 +219,9 @@ func (q *question) resolveName(env *environment) ([]checkTarget, error) {
 	slices.SortStableFunc(addresses, func(a, b netip.Addr) int { return cmp.Compare(a.BitLen(), b.BitLen()) })
 	t := newCheckTarget(addresses[0], e.port)
 	t.took = took
+	if q.plan.Named() {
+		t.key.Target = triage.TargetID(net.JoinHostPort(e.host, fmt.Sprint(e.port)))
+	}
 	if addresses[0].IsLoopback() {
 		t.compare = env.addresses()
 	} else if len(addresses) > 1 {
@@ -340,7 +282,9 @@ func (q *question) explain(ctx context.Context, x *triage.Exchange, key triage.K
 func (q *question) compareOwn(env *environment, x *triage.Exchange, own []netip.Addr) string {
 	var differing, addresses []string
 	for _, a := range own {
-		other := probe.Do(env.ctx, q.plan, newCheckTarget(a, x.Key.Address.Port()).key, anywhere)
+		key := x.Key
+		key.Address = netip.AddrPortFrom(a, key.Address.Port())
+		other := probe.Do(env.ctx, q.plan, key, anywhere)
 		if other.Outcome == x.Outcome && other.Status == x.Status {
 			return ""
 		}

@@ -67,8 +67,16 @@ func (r *checkReport) explain(x *triage.Exchange, d *triage.Diagnosis) {
 		r.paragraph("Altered", string(r.question.spec.Name)+" itself has no "+option)
 	}
 	r.vendorWords(x)
-	if x.Outcome.Verdict() == triage.Neutral {
+	r.paragraph("Redirects", strings.Join(x.Redirects, "\n"))
+	r.paragraph("TLS", r.certificate(x))
+	switch x.Outcome.Verdict() {
+	case triage.Pass:
+		r.paragraph("Note", x.Detail)
+	case triage.Neutral:
 		r.paragraph("Seen", x.Outcome.Info().Sentence+detail(x))
+	}
+	if x.Outcome == triage.RedirectElsewhere {
+		r.paragraph("Next", "check the page that it redirects to by itself")
 	}
 	if d == nil {
 		return
@@ -95,6 +103,41 @@ func (r *checkReport) unexplained(x *triage.Exchange, d *triage.Diagnosis) {
 	r.paragraph("Seen", seen)
 	r.paragraph("Asked", strings.Join(d.Asked, "\n"))
 	r.paragraph("Next", diagnose.Next(x))
+}
+
+// certificate says what the target has shown in the TLS handshake.
+func (r *checkReport) certificate(x *triage.Exchange) string {
+	f := x.TLS
+	if f == nil {
+		return ""
+	}
+	subject := f.Subject
+	if subject == "" {
+		subject = strings.Join(f.Names, " ") // often all there is, in certificates of today
+	}
+	text := fmt.Sprintf("%s; %s, issued by %s, %s", f.Version, shorten(subject, lineWidth), shorten(f.Issuer, lineWidth), remaining(x.Started, f))
+	if f.Untrusted != "" && x.Outcome != triage.TLSUntrusted {
+		text += fmt.Sprintf("\n%s does not verify it: %s", r.question.spec.Name, f.Untrusted)
+	}
+	return text
+}
+
+// remaining says how long a certificate is still valid.
+func remaining(now time.Time, f *triage.TLSFacts) string {
+	left := f.NotAfter.Sub(now)
+	days := func(d time.Duration) string {
+		if n := int(d / (24 * time.Hour)); n != 1 {
+			return fmt.Sprintf("%d days", n)
+		}
+		return "1 day"
+	}
+	switch {
+	case now.Before(f.NotBefore):
+		return fmt.Sprintf("valid in %s", days(f.NotBefore.Sub(now)))
+	case left < 0:
+		return fmt.Sprintf("expired %s ago", days(-left))
+	}
+	return fmt.Sprintf("%s left", days(left))
 }
 
 // quoted is a text in quotation marks that it does not hold itself, where there are such.
@@ -184,6 +227,7 @@ type checkJSON struct {
 	At        time.Time          `json:"at"`
 	Took      float64            `json:"took_ms"`
 	Target    string             `json:"target"`
+	Address   string             `json:"address,omitempty"` // that was asked; of the last request, where redirects were followed
 	Dialect   triage.Dialect     `json:"dialect"`
 	Altered   []string           `json:"altered,omitempty"` // options that the load balancer does not have
 	Healthy   bool               `json:"healthy"`
@@ -195,7 +239,9 @@ type checkJSON struct {
 	SentBytes *string            `json:"sent_base64,omitempty"`
 	Received  receivedJSON       `json:"received"`
 	Assumed   []string           `json:"assumed"`
-	Phases    map[string]float64 `json:"phases"` // milliseconds
+	Phases    map[string]float64 `json:"phases"`              // milliseconds
+	Redirects []string           `json:"redirects,omitempty"` // the URLs that were followed, in order
+	TLS       *triage.TLSFacts   `json:"tls,omitempty"`
 	Warnings  []string           `json:"warnings"`
 	Diagnosis *triage.Diagnosis  `json:"diagnosis,omitempty"`
 }
@@ -222,10 +268,15 @@ func (r *checkReport) json(x *triage.Exchange, d *triage.Diagnosis, warnings []s
 		Status:    x.Status,
 		Reason:    r.question.spec.Words(x.Outcome, x.Status),
 		Received:  receivedJSON{Truncated: x.Truncated},
-		Assumed:   append([]string{}, r.question.spec.Assumed...),
+		Assumed:   append([]string{}, r.question.spec.Assumed()...),
 		Phases:    map[string]float64{},
+		Redirects: x.Redirects,
+		TLS:       x.TLS,
 		Warnings:  append([]string{}, warnings...),
 		Diagnosis: d,
+	}
+	if x.Address.IsValid() {
+		report.Address = x.Address.String()
 	}
 	report.Sent, report.SentBytes = exactText(x.Sent)
 	report.Received.Head, report.Received.HeadBytes = exactText(x.Head)

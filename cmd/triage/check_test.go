@@ -119,13 +119,13 @@ func TestCheckJSON(t *testing.T) {
 	address := serveOn(t, "127.0.1.5", http.HandlerFunc(asDjango))
 	r := runTriage(t, nil, "check", "--json", "--as", "clb", address+"/health_check")
 	var got struct {
-		Schema, Target, Dialect, Outcome, Sent string
-		At                                     time.Time
-		Took                                   float64 `json:"took_ms"`
-		Healthy                                bool
-		Status                                 int
-		Reason                                 struct{ Code, Description string }
-		Received                               struct {
+		Schema, Target, Address, Dialect, Outcome, Sent string
+		At                                              time.Time
+		Took                                            float64 `json:"took_ms"`
+		Healthy                                         bool
+		Status                                          int
+		Reason                                          struct{ Code, Description string }
+		Received                                        struct {
 			Head, Body string
 			Truncated  bool
 		}
@@ -285,7 +285,7 @@ func TestCheckUsage(t *testing.T) {
 		"--timeout 2h 127.0.1.5:80":        "outside",
 		"--count 0 127.0.1.5:80":           "--count 0",
 		"-q -v 127.0.1.5:80":               "can't be used together",
-		"-k https://127.0.1.5/":            "do not verify",
+		"-k https://127.0.1.5/":            "-k is not needed",
 		"-I 127.0.1.5:80":                  "HEAD",
 		"-L 127.0.1.5:80":                  "never do",
 		"-H Host:x 127.0.1.5:80":           "--host NAME",

@@ -18,25 +18,26 @@ type healthCheckCommand struct {
 type healthCheckSetCommand struct {
 	adminFlags
 	Group              triage.GroupName `arg:"" help:"The group to edit."`
+	As                 *string          `placeholder:"NAME" help:"Load balancer to check as: kubelet, aws-alb and so on; triage for our own way. Settings that the file does not name follow."`
 	Protocol           *string          `placeholder:"P" help:"tcp, tls, http or https."`
 	Port               *string          `placeholder:"N" help:"A port number, or traffic-port for the target's own."`
 	Path               *string          `placeholder:"PATH" help:"What to ask for: /health_check."`
 	SuccessCodes       *string          `placeholder:"CODES" help:"Status codes that pass: 200, 200,202 or 200-299."`
-	Host               *string          `placeholder:"HOST" help:"Host header to send; empty for the target's address and port."`
+	Host               *string          `placeholder:"HOST" help:"Host header to send; empty for the load balancer's own way: ours sends the target's address and port."`
 	Interval           *string          `placeholder:"TIME" help:"From one check to the next: 5s."`
 	Timeout            *string          `placeholder:"TIME" help:"For the whole check: 2s."`
 	HealthyThreshold   *int             `placeholder:"N" help:"Passes in a row that bring a target back."`
 	UnhealthyThreshold *int             `placeholder:"N" help:"Failures in a row that take a target out."`
-	UnhealthyInterval  *string          `placeholder:"TIME" help:"Instead of the interval while a target is unhealthy: 30s; 0s for no difference."`
-	TransitionInterval *string          `placeholder:"TIME" help:"Instead of either while results disagree with the state: 1s; 0s for no difference."`
-	Jitter             *string          `placeholder:"TIME" help:"Start each check up to so much later, at random: 500ms."`
+	UnhealthyInterval  *string          `placeholder:"TIME" help:"Instead of the interval while a target is unhealthy: 30s; 0s: use the interval."`
+	TransitionInterval *string          `placeholder:"TIME" help:"Instead of either while results disagree with the state: 1s; 0s: use the interval."`
+	Jitter             *string          `placeholder:"TIME" help:"Start each check up to this much later, at random: 500ms."`
 	ReuseConnection    *bool            `negatable:"" help:"Ask again on the connection of the check before."`
 }
 
 // Run is called by kong.
 func (c *healthCheckSetCommand) Run(env *environment) error {
 	edit := control.HealthCheckEdit{
-		Protocol: c.Protocol, Port: c.Port, Path: c.Path, SuccessCodes: c.SuccessCodes, Host: c.Host,
+		As: c.As, Protocol: c.Protocol, Port: c.Port, Path: c.Path, SuccessCodes: c.SuccessCodes, Host: c.Host,
 		Interval: c.Interval, Timeout: c.Timeout,
 		HealthyThreshold: c.HealthyThreshold, UnhealthyThreshold: c.UnhealthyThreshold,
 		UnhealthyInterval: c.UnhealthyInterval, TransitionInterval: c.TransitionInterval, Jitter: c.Jitter,

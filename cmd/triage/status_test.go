@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -64,7 +65,7 @@ func TestStatusReport(t *testing.T) {
 			},
 			{
 				Name: "api", FailingOpen: true,
-				HealthCheck: control.HealthCheckView{Protocol: triage.TCP, Port: "traffic-port", Interval: "5s", Timeout: "2s", HealthyThreshold: 2, UnhealthyThreshold: 2},
+				HealthCheck: control.HealthCheckView{As: triage.AWSCLB, Protocol: triage.TCP, Port: "traffic-port", Interval: "5s", Timeout: "2s", HealthyThreshold: 2, UnhealthyThreshold: 2},
 				Targets:     []control.TargetStatus{target("[::1]:8000", triage.Unhealthy, check(triage.Refused, 0, 1)), nameless, drained},
 			},
 		},
@@ -86,6 +87,143 @@ func TestStatusReport(t *testing.T) {
 		if n := utf8.RuneCountInString(strings.TrimRight(line, "\n")); n > lineWidth {
 			t.Errorf("%d columns: %s", n, line)
 		}
+	}
+}
+
+// TestLargeGroup: in a mass failure the status says what is the matter on a screen, whom it concerns, and what to do
+// next, and it says the verdict where the eye is.
+func TestLargeGroup(t *testing.T) {
+	now := time.Date(2026, 11, 22, 14, 6, 0, 0, time.UTC)
+	since := now.Add(-time.Minute)
+	group := control.GroupStatus{
+		Name: "app", Routed: true,
+		HealthCheck: control.HealthCheckView{Protocol: triage.HTTPS, Port: "traffic-port", Path: "/h?a=1&b=2", SuccessCodes: "200-299", Interval: "5s", Timeout: "2s", HealthyThreshold: 2, UnhealthyThreshold: 2},
+	}
+	add := func(n int, state triage.State, outcome triage.Outcome, change func(*control.TargetStatus)) {
+		for range n {
+			at := len(group.Targets)
+			address := fmt.Sprintf("10.0.%d.%d:80", at/250, at%250)
+			s := control.TargetStatus{
+				Target: triage.TargetID(address), Address: address, State: state, Since: &since, Trusted: true,
+				LastCheck: &control.CheckView{At: now.Add(-3 * time.Second), Took: 2, Outcome: outcome},
+			}
+			if change != nil {
+				change(&s)
+			}
+			group.Targets = append(group.Targets, s)
+		}
+	}
+	add(300, triage.Healthy, triage.Matched, nil)
+	add(100, triage.Unhealthy, triage.CodeMismatch, func(s *control.TargetStatus) {
+		host, _, _ := strings.Cut(s.Address, ":")
+		s.Diagnosis = &triage.Diagnosis{Code: "host", Cause: fmt.Sprintf("Django refuses Host %q (ALLOWED_HOSTS)", host), Fix: "allow it"}
+	})
+	add(50, triage.Unhealthy, triage.Refused, func(s *control.TargetStatus) {
+		s.Diagnosis = &triage.Diagnosis{Code: "undiagnosed", Cause: "what the others are said to have"}
+	})
+	add(850, triage.Unhealthy, triage.Refused, nil)
+	add(1, triage.Unhealthy, triage.TLSTimeout, nil)
+	add(6, triage.Draining, triage.Matched, func(s *control.TargetStatus) { s.Description = "Drained by hand" })
+	add(30, triage.Healthy, triage.CheckerLate, func(s *control.TargetStatus) { s.Trusted = false })
+	report := func(all bool) []string {
+		var out strings.Builder
+		statusReport{terminal: &terminal{w: &out}, now: now, all: all}.print(control.Status{Groups: []control.GroupStatus{group}})
+		return strings.Split(strings.TrimSpace(out.String()), "\n")
+	}
+	lines := report(false)
+	want := []string{
+		"  STATE        TARGET         LAST CHECK             SINCE",
+		"  900 × ◆ unhealthy",
+		"    the connection was refused: nothing listens on this port",
+		"               10.0.1.150:80  refused, 3 s ago       1 min",
+		"               10.0.1.151:80  refused, 3 s ago       1 min",
+		"               10.0.1.152:80  refused, 3 s ago       1 min",
+		"               10.0.1.153:80  refused, 3 s ago       1 min",
+		"               10.0.1.154:80  refused, 3 s ago       1 min",
+		"    … 895 more: triage status app --all",
+		"    next: triage check --as triage --success-codes 200-299 \\",
+		"          'https://10.0.1.150:80/h?a=1&b=2'",
+		"  100 × ◆ unhealthy",
+		"    Django refuses Host \"ADDRESS\" (ALLOWED_HOSTS)",
+		"               10.0.1.50:80   0 in 2 ms, 3 s ago     1 min",
+		"               10.0.1.51:80   0 in 2 ms, 3 s ago     1 min",
+		"               10.0.1.52:80   0 in 2 ms, 3 s ago     1 min",
+		"               10.0.1.53:80   0 in 2 ms, 3 s ago     1 min",
+		"               10.0.1.54:80   0 in 2 ms, 3 s ago     1 min",
+		"    … 95 more: triage status app --all",
+		"    fix: allow it",
+		"  ◆ unhealthy  10.0.5.50:80   tls-timeout, 3 s ago   1 min",
+		"    connected, but the TLS handshake did not complete in time",
+		"    next: triage check --as triage --success-codes 200-299 \\",
+		"          'https://10.0.5.50:80/h?a=1&b=2'",
+		"  30 × ● healthy",
+		"    ? not trustworthy: the last checks ended by our own fault (checker-late), so",
+		"    the state is old news. Raise the balancer's limit of open files (ulimit",
+		"    -n, or LimitNOFILE= of systemd), or give it fewer targets",
+		"               10.0.5.57:80   checker-late, 3 s ago  1 min",
+		"               10.0.5.58:80   checker-late, 3 s ago  1 min",
+		"               10.0.5.59:80   checker-late, 3 s ago  1 min",
+		"               10.0.5.60:80   checker-late, 3 s ago  1 min",
+		"               10.0.5.61:80   checker-late, 3 s ago  1 min",
+		"    … 25 more: triage status app --all",
+		"  6 × ▽ draining",
+		"    Drained by hand",
+		"               10.0.5.51:80   0 in 2 ms, 3 s ago     -",
+		"               10.0.5.52:80   0 in 2 ms, 3 s ago     -",
+		"               10.0.5.53:80   0 in 2 ms, 3 s ago     -",
+		"               10.0.5.54:80   0 in 2 ms, 3 s ago     -",
+		"               10.0.5.55:80   0 in 2 ms, 3 s ago     -",
+		"    … 1 more: triage status app --all",
+		"  300 × ● healthy",
+		"",
+		"app: 1001 of 1337 targets unhealthy, 6 draining, 30 not trustworthy",
+	}
+	if diff := cmp.Diff(want, lines[max(0, len(lines)-len(want)):]); diff != "" {
+		t.Errorf("-want +got\n%s", diff)
+	}
+	if lines[0] != want[len(want)-1] {
+		t.Errorf("the first line is %q", lines[0])
+	}
+	all := strings.Join(report(true), "\n")
+	for _, target := range group.Targets {
+		if !strings.Contains(all, "  "+target.Address+" ") {
+			t.Fatalf("%s is missing from all", target.Address)
+		}
+	}
+	if i, j := strings.Index(all, "◆ unhealthy"), strings.Index(all, "● healthy"); i > j {
+		t.Error("a healthy one comes before the sick")
+	}
+}
+
+// TestManyWays: where each target is sick in a way of its own, the status still ends.
+func TestManyWays(t *testing.T) {
+	group := control.GroupStatus{Name: "app"}
+	for i := range 1000 {
+		group.Targets = append(group.Targets, control.TargetStatus{
+			Target: "a:80", Address: "10.0.0.1:80", State: triage.Unhealthy, Trusted: true, Diagnosis: &triage.Diagnosis{Cause: fmt.Sprint("reason ", i)},
+		})
+	}
+	var out strings.Builder
+	statusReport{terminal: &terminal{w: &out}}.print(control.Status{Groups: []control.GroupStatus{group}})
+	if n := strings.Count(out.String(), "\n"); n > 60 || !strings.Contains(out.String(), "    … 988 more in other ways: triage status app --all\n") {
+		t.Errorf("%d lines:\n%s", n, out.String())
+	}
+}
+
+// TestNextCheck: what is proposed asks as the group does.
+func TestNextCheck(t *testing.T) {
+	target := control.TargetStatus{Address: "[2001:db8::1]:8000"}
+	for want, h := range map[string]control.HealthCheckView{
+		"triage check --as triage 'tls://[2001:db8::1]:8000'":                          {Protocol: triage.TLS, Port: "traffic-port"},
+		"triage check --as triage 'http://[2001:db8::1]:9000/it'\\''s'":                {Protocol: triage.HTTP, Port: "9000", Path: "/it's", SuccessCodes: "200"},
+		"triage check --as kubelet --host mysite.com 'http://[2001:db8::1]:8000/live'": {As: triage.Kubelet, Protocol: triage.HTTP, Port: "traffic-port", Path: "/live", SuccessCodes: "200-399", Host: "mysite.com"},
+	} {
+		if got := nextCheck(h, target); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+	if got := nextCheck(control.HealthCheckView{}, control.TargetStatus{Target: "app.internal:80"}); got != "" {
+		t.Errorf("a name without an address: %q", got)
 	}
 }
 
@@ -112,6 +250,7 @@ func TestVerdicts(t *testing.T) {
 		{"g: FAILING OPEN: no target is healthy, requests go to 2 of 3, 1 draining", true, true, of(triage.Unhealthy, triage.Draining, triage.Initial)},
 		{"g: all targets drain: requests are answered 503", true, true, of(triage.Draining, triage.Draining)},
 		{"g: unused: no listener leads to it", false, false, of(triage.Unused)},
+		{"g: 1 of 1 target healthy, 1 not trustworthy", true, false, []control.TargetStatus{{Address: "127.0.0.1:80", State: triage.Healthy}}},
 	} {
 		n := tallyOf(control.GroupStatus{Name: "g", Routed: true, FailingOpen: tt.open, Targets: tt.targets})
 		if n.verdict() != tt.verdict || n.isBad() != tt.bad {

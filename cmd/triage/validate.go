@@ -1,11 +1,14 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/triage-lb/triage"
 	"github.com/triage-lb/triage/internal/control"
+	"github.com/triage-lb/triage/internal/dialect"
 )
 
 // validateCommand reads a config file and says all that is wrong with it, without a balancer.
@@ -67,7 +70,7 @@ func (v *validateJSON) add(faults control.Faults) {
 	}
 }
 
-// print is the verdict for people: one line if the file is right, and the problems as file:line: message, which
+// print is the verdict for people: what there is if the file is right, and the problems as file:line: message, which
 // editors and CI know how to follow.
 func (v *validateJSON) print(env *environment, file *control.File) {
 	if v.Valid {
@@ -78,6 +81,10 @@ func (v *validateJSON) print(env *environment, file *control.File) {
 		out := newTerminal(env, env.stdout)
 		out.printf("%s: ok, %s, %s, %s\n", out.safe(v.File),
 			count(len(file.Config.Listeners), "listener"), count(len(file.Config.Groups), "group"), count(targets, "target"))
+		for _, g := range file.Config.Groups {
+			least, most := detected(g.HealthCheck)
+			out.printf("  %s: a failure is detected after %s to %s\n", g.Name, least, most)
+		}
 	}
 	term := newTerminal(env, env.stderr)
 	for _, p := range v.Problems {
@@ -95,4 +102,14 @@ func (v *validateJSON) print(env *environment, file *control.File) {
 			term.hanging("hint: ", p.Hint)
 		}
 	}
+}
+
+// detected returns how soon a target that fails is taken out, counted from the moment it fails. Where the interval counts
+// from the end of a check, each of those that fail may put off the next by its timeout, and so may the last that passes.
+func detected(h triage.HealthCheck) (least, most time.Duration) {
+	least, most = h.Noticed()
+	if dialect.Get(cmp.Or(h.As, triage.Own)).Timing.EndToStart {
+		most += time.Duration(h.Thresholds.Unhealthy) * h.Timeout
+	}
+	return least, most
 }

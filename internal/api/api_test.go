@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -96,8 +97,11 @@ func freeAddress(t *testing.T) string {
 	return l.Addr().String()
 }
 
-// counted answers scrapes with the groups that they name. There is a group app.
-func counted(targets []triage.GroupName) (http.Handler, error) {
+// counted answers scrapes with the groups and metrics that they name. There is a group app, and no metric dwn.
+func counted(targets []triage.GroupName, names []string) (http.Handler, error) {
+	if slices.Contains(names, "dwn") {
+		return nil, &triage.Error{Kind: triage.KindNotFound, Message: `there is no metric "dwn"`}
+	}
 	for _, g := range targets {
 		if g != "app" {
 			return nil, &triage.Error{Kind: triage.KindNotFound, Message: fmt.Sprintf("there is no group %q", g), Hint: "did you mean app?"}
@@ -105,7 +109,7 @@ func counted(targets []triage.GroupName) (http.Handler, error) {
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/plain; version=0.0.4")
-		fmt.Fprintf(w, "targets %v of %s\n", targets, r.URL.Query()["name[]"])
+		fmt.Fprintf(w, "targets %v of %s, asked for %s\n", targets, names, r.URL.Query()["name[]"])
 	}), nil
 }
 

@@ -12,14 +12,15 @@ import (
 	"github.com/triage-lb/triage"
 )
 
-// guard stands in front of every route. The admin address asks for no password, since only this machine can
+// guard stands in front of every route, and [explain] behind it. The admin address asks for no password, since only this machine can
 // reach it; but this machine's browser runs other people's pages, and those can send requests here:
 //
 //   - a page whose own name is made to resolve to 127.0.0.1 (DNS rebinding) counts as this origin for the
 //     browser. Its requests carry its name as Host: only our address and localhost are answered.
 //   - any page can post a form or a "simple" request across origins. [http.CrossOriginProtection] refuses
 //     what changes something; what only reads is answered without CORS headers, so that the page cannot see it.
-//   - a browser asks first (CORS preflight) before it sends JSON across origins, so edits must be JSON.
+//   - a browser asks first (CORS preflight) before it sends JSON across origins, so edits must be JSON: explain sees
+//     to that, since it knows what an edit is.
 type guard struct {
 	unix  bool           // no browser can reach a unix socket, so there any Host is as good as another
 	addr  netip.AddrPort // where the server listens
@@ -63,11 +64,6 @@ func (g *guard) refuse(r *http.Request) *problem {
 			"an edit that a page of another site sends is refused",
 			"use the command line, or a client that is not a browser")
 	}
-	if !isRead(r.Method) && !isJSON(r.Header.Get("Content-Type")) {
-		return newProblem(http.StatusUnsupportedMediaType, triage.KindInvalid,
-			fmt.Sprintf("an edit needs Content-Type: application/json, this one has %q", r.Header.Get("Content-Type")),
-			"with curl: -H 'Content-Type: application/json'")
-	}
 	return nil
 }
 
@@ -104,12 +100,19 @@ func isJSON(contentType string) bool {
 	return err == nil && media == "application/json"
 }
 
-// explain answers requests that no route takes as problems, where the mux would answer in plain text.
+// explain answers requests that no route takes as problems, where the mux would answer in plain text, and so edits that
+// are not JSON.
 type explain struct{ *routes }
 
 func (e explain) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	handler, pattern := e.Handler(r)
-	if pattern != "" {
+	switch {
+	case pattern != "" && !isRead(r.Method) && !isJSON(r.Header.Get("Content-Type")):
+		newProblem(http.StatusUnsupportedMediaType, triage.KindInvalid,
+			fmt.Sprintf("an edit needs Content-Type: application/json, this one has %q", r.Header.Get("Content-Type")),
+			"with curl: -H 'Content-Type: application/json'").send(w)
+		return
+	case pattern != "":
 		e.routes.ServeHTTP(w, r)
 		return
 	}

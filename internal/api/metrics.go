@@ -21,7 +21,7 @@ func (s *Server) registerMetrics(a huma.API) {
 		Method: http.MethodGet, Path: pathMetrics, OperationID: "metrics", Summary: "What the balancer has counted, for Prometheus",
 		Responses: map[string]*huma.Response{"200": textResponse("metrics in the format that Accept asks for"), "default": problemResponse(a)},
 	}, func(ctx context.Context, in *input) (*huma.StreamResponse, error) {
-		handler, err := s.cfg.Metrics(in.Targets)
+		handler, err := s.cfg.Metrics(in.Targets, in.Names)
 		if err != nil {
 			return nil, s.problemOf(ctx, err)
 		}

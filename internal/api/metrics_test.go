@@ -10,10 +10,10 @@ import (
 func TestScrape(t *testing.T) {
 	s, _ := start(t, Config{})
 	for query, want := range map[string]string{
-		"":                                   "targets [] of []\n",
-		"?targets=app":                       "targets [app] of []\n",
-		"?targets=app&targets=app&name[]=up": "targets [app app] of [up]\n",
-		"?name%5B%5D=a%2Cb&name%5B%5D=c":     "targets [] of [a,b c]\n",
+		"":                                   "targets [] of [], asked for []\n",
+		"?targets=app":                       "targets [app] of [], asked for []\n",
+		"?targets=app&targets=app&name[]=up": "targets [app app] of [up], asked for [up]\n",
+		"?name%5B%5D=a%2Cb&name%5B%5D=c":     "targets [] of [a,b c], asked for [a,b c]\n",
 	} {
 		resp, err := http.Get("http://" + s.cfg.Address + "/metrics" + query)
 		if err != nil {

@@ -35,6 +35,7 @@ func TestBadRequests(t *testing.T) {
 		{"unknown group of a scrape", "GET", "/metrics?targets=app&targets=ap", ``, 404, `there is no group "ap"`, "did you mean app?"},
 		{"unknown query of a scrape", "GET", "/metrics?target=app", ``, 422, "query.target: unknown query parameter", ""},
 		{"scrape that edits", "POST", "/metrics", `{}`, 405, "/metrics does not take POST", "it takes GET, HEAD"},
+		{"unknown metric", "GET", "/metrics?name[]=up&name[]=dwn", ``, 404, `there is no metric "dwn"`, ""},
 		{"unknown group", "GET", "/v1/status?group=ap", ``, 404, `there is no group "ap"`, "did you mean app?"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -55,6 +56,21 @@ func TestBadRequests(t *testing.T) {
 				t.Errorf("control was asked: %s", asked)
 			}
 		})
+	}
+}
+
+// TestNoRouteBeforeNoJSON: what a path does not take is said first. Nobody should add a header to a request that is
+// wrong with it, too.
+func TestNoRouteBeforeNoJSON(t *testing.T) {
+	s, _ := start(t, Config{})
+	for _, path := range []string{"/metrics", "/v1/status", "/livez"} {
+		resp, p := request(t, s, http.MethodPost, path, "x=y", map[string]string{"Content-Type": "application/x-www-form-urlencoded"})
+		if resp.StatusCode != http.StatusMethodNotAllowed || p.Hint != "it takes GET, HEAD" {
+			t.Errorf("POST %s: %d %+v", path, resp.StatusCode, p)
+		}
+	}
+	if resp, p := request(t, s, http.MethodPost, "/v1/nothing", "", nil); resp.StatusCode != http.StatusNotFound {
+		t.Errorf("POST /v1/nothing: %d %+v", resp.StatusCode, p)
 	}
 }
 

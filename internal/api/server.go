@@ -19,9 +19,9 @@ type Config struct {
 	Ready   func() error // nil while new clients may come, else why not; called by many goroutines. nil: always ready
 	Log     *slog.Logger // nil means slog.Default()
 
-	// Metrics returns who answers a scrape that wants the targets of these groups one by one, or a [*triage.Error];
-	// called by many goroutines. nil: there are no metrics.
-	Metrics func(targets []triage.GroupName) (http.Handler, error)
+	// Metrics returns who answers a scrape that wants the targets of these groups one by one, and the metrics of these
+	// names only if there are any, or a [*triage.Error]; called by many goroutines. nil: there are no metrics.
+	Metrics func(targets []triage.GroupName, names []string) (http.Handler, error)
 }
 
 // Server serves the admin address. Make it with [New].

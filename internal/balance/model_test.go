@@ -230,7 +230,14 @@ func checkStates(t *rapid.T, table *Table, name triage.GroupName) {
 		want.Members[s.State]++
 	}
 	if pool := table.Pool(name); pool != nil {
-		want.FailingOpen = pool.FailingOpen()
+		want.FailingOpen, want.InRotation = pool.FailingOpen(), pool.Healthy()
+		if want.FailingOpen {
+			for _, s := range table.Snapshot(name) {
+				if s.Key.Address.IsValid() && (s.State == triage.Unhealthy || s.State == triage.Initial) {
+					want.InRotation++
+				}
+			}
+		}
 	}
 	if got := table.States(name); got != want {
 		t.Fatalf("states of %s are %v, want %v", name, got, want)

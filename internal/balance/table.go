@@ -91,6 +91,7 @@ func (t *Table) Snapshot(name triage.GroupName) []triage.BalanceStatus {
 // States is a group in numbers.
 type States struct {
 	Members     [triage.Unavailable + 1]int // how many members are in each effective state, by the state's number
+	InRotation  int                         // how many take requests at this moment; 0: clients are answered 503
 	FailingOpen bool                        // as [Pool.FailingOpen]
 }
 
@@ -104,7 +105,7 @@ func (t *Table) States(name triage.GroupName) States {
 		return States{}
 	}
 	p := g.pool.Load()
-	s := States{Members: p.states, FailingOpen: p.failingOpen}
+	s := States{Members: p.states, InRotation: len(p.rotation), FailingOpen: p.failingOpen}
 	s.Members[triage.Draining] += len(g.leaving)
 	return s
 }

@@ -311,7 +311,7 @@ func (c *Control) edit(ctx context.Context, plan func(*File) (change, error)) (E
 			Changed:  true,
 			File:     old.Path,
 			Diff:     diff(old.Path, old.whole(), edited.whole()),
-			Warnings: append(edited.warningsSince(old), c.unresolved(planned.added)...),
+			Warnings: slices.Concat(planned.told, edited.warningsSince(old), c.unresolved(planned.added)),
 		}, nil
 	})
 }

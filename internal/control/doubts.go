@@ -3,6 +3,7 @@ package control
 import (
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/triage-lb/triage"
 )
@@ -28,9 +29,12 @@ func (f *File) doubts(root *node) []fault {
 			warn(at+".targets", fmt.Sprintf("triage target undrain %s %s", g.Name, g.Targets[0].ID), "every target of group %q drains: every request to it is answered 503", g.Name)
 		}
 		check := root.get("groups").items[i].value.get("health_check")
-		if !check.get("protocol").written() {
+		if g.HealthCheck.As == "" && !check.get("protocol").written() {
 			warn(at+".health_check", "write protocol: http and a path that asks what the site needs; or protocol: tcp if that is enough",
 				"group %q is checked over tcp, because health_check.protocol is not set: tcp sees only that the port answers, also while every page is an error 500", g.Name)
+		}
+		for _, slow := range slowness(g, check) {
+			warn(at+".health_check", "shorter intervals, above all transition_interval, or a smaller threshold make it sooner", "%s", slow)
 		}
 		if g.HealthCheck.Protocol.Asks() {
 			continue
@@ -42,6 +46,30 @@ func (f *File) doubts(root *node) []fault {
 					"%s %q means nothing to a %s check of group %q: no request is sent", key, value.text, g.HealthCheck.Protocol, g.Name)
 			}
 		}
+	}
+	return found
+}
+
+// How long targets may be in rotation that should not be, or the other way round, before somebody is asked whether
+// that is meant.
+const (
+	longNoticed  = time.Minute
+	longRestored = 5 * time.Minute
+)
+
+// slowness says what takes long by the settings that somebody has written. Those of another load balancer, where only its
+// name is written, are what was asked for.
+func slowness(g triage.Group, check *node) []string {
+	paced := []string{"interval", "timeout", "unhealthy_interval", "transition_interval", "jitter", "healthy_threshold", "unhealthy_threshold"}
+	if !slices.ContainsFunc(paced, func(key string) bool { return check.get(key).written() }) {
+		return nil
+	}
+	var found []string
+	if _, most := g.HealthCheck.Noticed(); most > longNoticed {
+		found = append(found, fmt.Sprintf("a target of group %q that fails may take requests for another %s, until the check has noticed", g.Name, durationText(most)))
+	}
+	if most := g.HealthCheck.Restored(); most > longRestored {
+		found = append(found, fmt.Sprintf("a target of group %q that works again may stay out for another %s, until the check has noticed", g.Name, durationText(most)))
 	}
 	return found
 }

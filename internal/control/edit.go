@@ -13,7 +13,8 @@ import (
 // change is an edit before it is written: what the config shall be, and the bytes that make it so. A change
 // without splices is none: the config says so already.
 type change struct {
-	what   string // for the log: "drain 10.0.0.5:80 in group app"
+	what   string   // for the log: "drain 10.0.0.5:80 in group app"
+	told   []string // what else follows from it, for whoever asked
 	config triage.Config
 	added  triage.TargetID // "" if none
 	*splicer
@@ -92,7 +93,7 @@ type setting struct {
 // settings lists what the edit sets, in the order of the keys.
 func (e HealthCheckEdit) settings() []setting {
 	values := map[string]*string{
-		"protocol": e.Protocol, "port": e.Port, "path": e.Path, "success_codes": e.SuccessCodes, "host": e.Host,
+		"as": e.As, "protocol": e.Protocol, "port": e.Port, "path": e.Path, "success_codes": e.SuccessCodes, "host": e.Host,
 		"interval": e.Interval, "timeout": e.Timeout,
 		"healthy_threshold": literal(e.HealthyThreshold), "unhealthy_threshold": literal(e.UnhealthyThreshold),
 		"unhealthy_interval": e.UnhealthyInterval, "transition_interval": e.TransitionInterval, "jitter": e.Jitter,
@@ -140,15 +141,21 @@ func (f *File) setHealthCheck(name triage.GroupName, e HealthCheckEdit) (change,
 		return change{}, err
 	}
 	check := &config.Groups[i].HealthCheck
+	was := *check
 	group := f.writtenGroup(i)
 	written := group.get("health_check")
+	named := func(key string) bool { return written.get(key).written() }
 	var r reader
 	var news []setting
 	var names []string
+	if e.As != nil {
+		*check = f.rebased(*check, *e.As, written)
+	}
 	for _, s := range e.settings() {
-		before := *check
+		alone := was
+		s.read(&reader{}, &alone)
 		s.read(&r, check)
-		if *check != before || !written.get(s.key.name).written() {
+		if alone != was || !named(s.key.name) {
 			news = append(news, s)
 			names = append(names, s.key.name+" "+s.value)
 		}
@@ -157,16 +164,35 @@ func (f *File) setHealthCheck(name triage.GroupName, e HealthCheckEdit) (change,
 		return change{}, err
 	}
 	c := change{what: fmt.Sprintf("health check of group %s: %s", name, strings.Join(names, ", ")), config: config, splicer: newSplicer(f)}
+	if check.As != was.As {
+		c.told = defaulted(was, *check, func(key string) bool {
+			return named(key) || slices.ContainsFunc(news, func(s setting) bool { return s.key.name == key })
+		})
+	}
 	if len(news) > 0 {
 		c.writeHealthCheck(group, written, news)
 	}
 	return c, nil
 }
 
+// rebased returns the check by the defaults of another dialect, with what the file names as it is. A dialect that does
+// not exist changes nothing; who reads the edit's settings says so.
+func (f *File) rebased(check triage.HealthCheck, as string, written *node) triage.HealthCheck {
+	var other triage.HealthCheck
+	r := reader{getenv: f.getenv}
+	if readAs(&r, &node{form: text, text: unexpanded(as)}, "as", &other); len(r.faults) > 0 {
+		return check
+	}
+	check = defaultsOf(other.As)
+	readMapping(&r, written, "health_check", healthCheckKeys, &check) // without a fault, as when the file was read
+	check.As = other.As
+	return check
+}
+
 // invalidEdit returns what is wrong with an edit: values that cannot be read, or a config that must not be.
 func invalidEdit(faults []fault, config triage.Config) error {
 	if len(faults) == 0 {
-		for _, p := range config.Validate().Errors() {
+		for _, p := range validate(config).Errors() {
 			faults = append(faults, fault{message: p.Message, hint: p.Hint})
 		}
 	}

@@ -152,13 +152,14 @@ func (w *writer) flowGroup(g triage.Group) {
 }
 
 func (w *writer) checkPairs(c triage.HealthCheck) []string {
-	d := triage.DefaultHealthCheck()
+	d := defaultsOf(c.As)
 	var pairs []string
 	put := func(isDefault bool, key, value string) {
 		if !isDefault || w.chance("default written") {
 			pairs = append(pairs, key+": "+value)
 		}
 	}
+	put(c.As == "", "as", w.quoted(asText(c)))
 	put(c.Protocol == d.Protocol, "protocol", w.quoted(string(c.Protocol)))
 	put(c.Path == d.Path, "path", w.quoted(c.Path))
 	put(c.SuccessCodes == d.SuccessCodes, "success_codes", doubleQuoted(c.SuccessCodes.String()))
@@ -237,13 +238,15 @@ func drawTarget(t *rapid.T) triage.Target {
 }
 
 func drawCheck(t *rapid.T) triage.HealthCheck {
-	c := triage.DefaultHealthCheck()
-	c.Protocol = rapid.SampledFrom([]triage.Protocol{triage.TCP, triage.HTTP}).Draw(t, "protocol")
+	c := defaultsOf(rapid.SampledFrom([]triage.Dialect{"", "", triage.AWSALB, triage.AWSCLB}).Draw(t, "as"))
+	if c.As != triage.AWSALB { // which has no check over tcp
+		c.Protocol = rapid.SampledFrom([]triage.Protocol{triage.TCP, triage.HTTP}).Draw(t, "protocol")
+	}
 	c.Path = rapid.SampledFrom([]string{"/", "/health_check", "/a?b=c&d", "/it's", "/x,y", "/{id}", "/${HOME}", "/a:b", "/%20"}).Draw(t, "path")
 	c.SuccessCodes = rapid.SampledFrom([]triage.Matcher{triage.MatchCodes(200, 200), triage.MatchCodes(200, 399)}).Draw(t, "codes")
 	c.Thresholds.Healthy = rapid.SampledFrom([]int{1, 2, 10}).Draw(t, "threshold")
-	c.UnhealthyInterval = rapid.SampledFrom([]time.Duration{0, time.Minute, 2500 * time.Millisecond}).Draw(t, "unhealthy interval")
-	c.TransitionInterval = rapid.SampledFrom([]time.Duration{0, 3 * time.Second}).Draw(t, "transition interval")
+	c.UnhealthyInterval = rapid.SampledFrom([]time.Duration{0, time.Minute, 7500 * time.Millisecond}).Draw(t, "unhealthy interval")
+	c.TransitionInterval = rapid.SampledFrom([]time.Duration{0, 8 * time.Second}).Draw(t, "transition interval")
 	c.Jitter = rapid.SampledFrom([]time.Duration{0, time.Second}).Draw(t, "jitter")
 	c.ReuseConnection = rapid.Bool().Draw(t, "reuse")
 	return c
@@ -353,12 +356,21 @@ func linesOf(f *File, start, end int) (int, int) {
 
 func editTo(c triage.HealthCheck) HealthCheckEdit {
 	v := viewOf(c)
-	protocol, codes := string(c.Protocol), c.SuccessCodes.String()
+	as, protocol, codes := asText(c), string(c.Protocol), c.SuccessCodes.String()
 	unhealthy, transition, jitter := durationText(c.UnhealthyInterval), durationText(c.TransitionInterval), durationText(c.Jitter)
 	return HealthCheckEdit{
-		Protocol: &protocol, Path: &c.Path, SuccessCodes: &codes, HealthyThreshold: &v.HealthyThreshold,
+		As: &as, Protocol: &protocol, Path: &c.Path, SuccessCodes: &codes, Interval: &v.Interval, Timeout: &v.Timeout,
+		HealthyThreshold: &v.HealthyThreshold, UnhealthyThreshold: &v.UnhealthyThreshold,
 		UnhealthyInterval: &unhealthy, TransitionInterval: &transition, Jitter: &jitter, ReuseConnection: &c.ReuseConnection,
 	}
+}
+
+// asText is the dialect of a check as a file has it.
+func asText(c triage.HealthCheck) string {
+	if c.As == "" {
+		return string(triage.Own)
+	}
+	return string(c.As)
 }
 
 var comments = regexp.MustCompile(`# c\d+,`)

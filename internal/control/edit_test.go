@@ -48,6 +48,10 @@ func TestEditsLookLikeThePersonsOwn(t *testing.T) {
 			"    health_check:\n      interval: 5s # all day\n", "    health_check:\n      interval: 10s # all day\n      unhealthy_interval: 1m\n      jitter: 500ms\n      reuse_connection: true\n"},
 		{"pace in flow", check(HealthCheckEdit{TransitionInterval: text("3s"), ReuseConnection: &no}),
 			"    health_check: {transition_interval: '4s', reuse_connection: True}\n", "    health_check: {transition_interval: '3s', reuse_connection: false}\n"},
+		{"as", check(HealthCheckEdit{As: text("alb")}), "    health_check: {protocol: http, interval: 9s} # ours\n", "    health_check: {protocol: http, interval: 9s, as: alb} # ours\n"},
+		{"as ours again", check(HealthCheckEdit{As: text("triage")}), "    health_check:\n      as: aws-clb # for now\n      timeout: 2s\n", "    health_check:\n      as: triage # for now\n      timeout: 2s\n"},
+		{"as another by its default", check(HealthCheckEdit{As: text("aws-clb"), Interval: text("30s")}), "    health_check:\n      as: aws-alb\n", "    health_check:\n      as: aws-clb\n      interval: 30s\n"},
+		{"as from the environment", check(HealthCheckEdit{As: text("alb")}), "    health_check: {as: \"${LB}\"}\n", "    health_check: {as: \"alb\"}\n"},
 		{"from the environment", check(HealthCheckEdit{Path: text("/a")}), "    health_check: {path: \"/${HOST}\"}\n", "    health_check: {path: \"/a\"}\n"},
 
 		{"add", add(triage.Target{ID: "b:2"}), "    targets:\n    - a:1 # one\n    # end\n", "    targets:\n    - a:1 # one\n    - b:2\n    # end\n"},

@@ -117,18 +117,23 @@ func (f *File) judge(root *node, unreadable []fault) []fault {
 		lines[bad.line] = true
 	}
 	found := unreadable
-	for _, p := range f.Config.Validate() {
+	for _, p := range validate(f.Config) {
 		if line := root.lineOf(p.Path); !lines[line] {
 			found = append(found, fault{line: line, message: p.Message, hint: p.Hint, warning: p.Warning})
 		}
 	}
-	if len(found) == 0 {
-		found = f.lacks(root)
+	if !isWrong(found) {
+		found = append(found, f.lacks(root)...)
 	}
-	if len(found) == 0 {
-		found = f.doubts(root)
+	if !isWrong(found) {
+		found = append(found, f.doubts(root)...)
 	}
 	return found
+}
+
+// isWrong reports whether one of the faults is more than a warning.
+func isWrong(faults []fault) bool {
+	return slices.ContainsFunc(faults, func(f fault) bool { return !f.warning })
 }
 
 // needs is the hint for a file in which nearly everything is missing.

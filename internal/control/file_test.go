@@ -20,7 +20,7 @@ var update = flag.Bool("update", false, "write the expected outcomes of testdata
 
 // env is the environment of the tests' files.
 func env(name string) string {
-	return map[string]string{"GROUP": "app", "HOST": "10.0.0.1", "PORT": "8000", "THREE": "3"}[name]
+	return map[string]string{"GROUP": "app", "HOST": "10.0.0.1", "PORT": "8000", "THREE": "3", "LB": "elb"}[name]
 }
 
 func TestFiles(t *testing.T) {

@@ -10,10 +10,6 @@ import (
 	"github.com/triage-lb/triage/internal/keyed"
 )
 
-// linesPerSecond is how many transitions of a group are logged one by one in each second. In a mass failure
-// the rest is one line; so it is for checks that stop saying anything, or do again.
-const linesPerSecond = 100
-
 // journal turns transitions into numbered events, tells them in the log, and keeps the newest diagnosis of
 // each target. It is owned by control's goroutine.
 type journal struct {
@@ -28,6 +24,7 @@ type journal struct {
 // groupJournal is what the journal knows of a group.
 type groupJournal struct {
 	name    triage.GroupName
+	as      triage.Dialect // its dialect; "" is our own
 	policy  triage.NoneHealthy
 	routed  bool
 	members []memberJournal // in the roster's order
@@ -37,54 +34,25 @@ type groupJournal struct {
 	open    int                         // of them, those with an address: they could take requests if nobody is healthy
 	in      [triage.Unavailable + 1]int // how many of targets are in each state, as the checks alone say
 
-	outage string                        // why no target that is healthy takes requests, as it was told; "" if one does
-	known  map[illness]*triage.Diagnosis // the newest of each, while some target is ill; may be nil
+	outage string // why no target that is healthy takes requests, as it was told; "" if one does
 
-	changes second // of targets
-	doubts  second // in their checks
+	starts  second // first checks that passed
+	changes second // all other changes of targets
+	doubts  second // in their checks; its outcomes are those that are known, of the told ones too
 }
-
-// second counts what happened of one kind in this second, so that a mass failure is a hundred lines and a summary.
-type second struct {
-	told int // a line each
-	good int // no line: for the better
-	bad  int // and for the worse
-}
-
-// claim takes one of the second's lines. If none is left it counts what would have been told, and returns false.
-func (s *second) claim(good bool) bool {
-	switch {
-	case s.told < linesPerSecond:
-		s.told++
-		return true
-	case good:
-		s.good++
-	default:
-		s.bad++
-	}
-	return false
-}
-
-// untold is how many got no line.
-func (s *second) untold() int { return s.good + s.bad }
 
 // memberJournal is what the journal knows of a target. There are as many as targets.
 type memberJournal struct {
 	member    *triage.Member // of the roster
 	diagnosis *triage.Diagnosis
-	state     triage.State // as the checks alone say
+	state     triage.State   // as the checks alone say
+	outcome   triage.Outcome // of the check that says so
 }
 
 // KeyOf is what the member is found by.
 func (m *memberJournal) KeyOf() *triage.Key { return &m.member.Key }
 
 func (m *memberJournal) drained() bool { return m.member.Person == triage.PersonDrained }
-
-// illness is a way to fail.
-type illness struct {
-	outcome triage.Outcome
-	status  uint16
-}
 
 // follow makes the journal know these rosters' members and no others. The levels are read from the engine,
 // so that nothing is lost when transitions were.
@@ -97,22 +65,22 @@ func (j *journal) follow(rosters []triage.Roster, snapshot func(triage.GroupName
 			was = &groupJournal{}
 		}
 		g := &groupJournal{
-			name: r.Name, policy: r.NoneHealthy, routed: r.Routed,
+			name: r.Name, as: r.HealthCheck.As, policy: r.NoneHealthy, routed: r.Routed,
 			members: make([]memberJournal, len(r.Members)),
-			outage:  was.outage, known: was.known, changes: was.changes, doubts: was.doubts,
+			outage:  was.outage, starts: was.starts, changes: was.changes, doubts: was.doubts,
 		}
 		g.byKey.Grow(len(r.Members))
 		for i := range g.members {
 			m := &g.members[i]
 			m.member = &r.Members[i]
 			if before := was.byKey.Get(m.member.Key); before != nil {
-				m.state, m.diagnosis = before.state, before.diagnosis
+				m.state, m.outcome, m.diagnosis = before.state, before.outcome, before.diagnosis
 			}
 			g.add(m)
 		}
 		for _, s := range snapshot(r.Name) {
 			if m := g.byKey.Get(s.Key); m != nil {
-				g.enter(m, s.Health.State)
+				g.enter(m, s.Health)
 			}
 		}
 		j.groups[r.Name] = g
@@ -134,22 +102,22 @@ func (g *groupJournal) add(m *memberJournal) {
 }
 
 // enter takes over a member's state. A diagnosis explains an unhealthy target only.
-func (g *groupJournal) enter(m *memberJournal, s triage.State) {
+func (g *groupJournal) enter(m *memberJournal, h triage.Health) {
 	if !m.drained() {
 		g.in[m.state]--
-		g.in[s]++
+		g.in[h.State]++
 	}
-	m.state = s
-	if s != triage.Unhealthy {
+	m.state, m.outcome = h.State, h.Outcome
+	if h.State != triage.Unhealthy {
 		m.diagnosis = nil
-	}
-	if g.in[triage.Unhealthy] == 0 {
-		g.known = nil
 	}
 }
 
 // up is how many targets are in rotation: healthy, and nobody drains them.
 func (g *groupJournal) up() int { return g.in[triage.Healthy] }
+
+// rotation says how many of the members that are.
+func (g *groupJournal) rotation() string { return fmt.Sprintf("%d of %d", g.up(), len(g.members)) }
 
 // tell explains and logs a batch of transitions. Those of targets that are gone are left out.
 func (j *journal) tell(batch []triage.Transition) {
@@ -169,41 +137,52 @@ func (j *journal) tell(batch []triage.Transition) {
 			j.tick = time.After(time.Second)
 		}
 		if t.Source == triage.FromChecker {
-			if g.doubts.claim(!t.Doubted) {
-				j.logDoubt(triage.Event{ID: j.last, Transition: *t})
-			}
+			j.tellDoubt(g, t)
 			continue
 		}
 		touched[g] = true
-		g.enter(m, t.To.State)
-		if t.To.State == triage.Unhealthy {
-			m.diagnosis = j.diagnose(g, t)
-		}
-		if g.changes.claim(t.To.State == triage.Healthy) {
-			j.logEvent(g, triage.Event{ID: j.last, Transition: *t, Diagnosis: m.diagnosis})
-		}
+		j.tellChange(g, m, t)
 	}
 	for g := range touched {
 		j.tellOutage(g)
 	}
 }
 
-// diagnose explains a transition to unhealthy; nil if nothing does.
+// tellChange takes over what a transition says of a member, and logs it.
 //
-// A check without evidence is one of very many (see [triage.Transition]): a hundred targets of the group have just
-// failed in the same way, so it is the group that is ill, and what was said of them is true of this one.
-func (j *journal) diagnose(g *groupJournal, t *triage.Transition) *triage.Diagnosis {
-	ill := illness{t.To.Outcome, t.To.Status}
-	switch {
-	case t.Evidence != nil:
-		if g.known == nil {
-			g.known = map[illness]*triage.Diagnosis{}
+// A check without evidence is one of very many (see [triage.Transition]), and gets no diagnosis: that of another
+// target with the same outcome may name that one's address, or be the explanation of something else.
+func (j *journal) tellChange(g *groupJournal, m *memberJournal, t *triage.Transition) {
+	g.enter(m, t.To)
+	if t.To.State == triage.Unhealthy {
+		m.diagnosis = nil
+		if t.Evidence != nil {
+			m.diagnosis = j.explain(t.Evidence)
 		}
-		g.known[ill] = j.explain(t.Evidence)
-	case t.Source != triage.FromCheck:
-		return nil
 	}
-	return g.known[ill]
+	good := t.To.State == triage.Healthy
+	if good && t.From.State == triage.Initial {
+		if g.starts.claim(good, startsPerSecond) {
+			j.logEvent(g, triage.Event{ID: j.last, Transition: *t})
+		}
+		return
+	}
+	switch {
+	case g.changes.claim(good, linesPerSecond):
+		j.logEvent(g, triage.Event{ID: j.last, Transition: *t, Diagnosis: m.diagnosis})
+	case !good:
+		g.changes.outcomes[t.To.Outcome]++
+	}
+}
+
+// tellDoubt logs that checks have stopped saying anything about a target, or do again.
+func (j *journal) tellDoubt(g *groupJournal, t *triage.Transition) {
+	if t.Doubted && t.Evidence != nil {
+		g.doubts.outcomes[t.Evidence.Outcome]++
+	}
+	if g.doubts.claim(!t.Doubted, linesPerSecond) {
+		j.logDoubt(triage.Event{ID: j.last, Transition: *t})
+	}
 }
 
 // diagnosis returns the newest diagnosis of a member, or nil.
@@ -227,7 +206,7 @@ func (j *journal) logEvent(g *groupJournal, e triage.Event) {
 		}
 	}
 	rotation := slog.String("in_rotation", fmt.Sprintf("%d of %d", g.up(), len(g.members)))
-	j.log.LogAttrs(context.Background(), level, message, append(eventAttrs(e), rotation)...)
+	j.log.LogAttrs(context.Background(), level, message, append(eventAttrs(g, e), rotation)...)
 }
 
 // logDoubt writes that the checks of a target have stopped saying anything about it, or do again.
@@ -243,9 +222,12 @@ func (j *journal) logDoubt(e triage.Event) {
 		j.log.LogAttrs(context.Background(), slog.LevelInfo, "checks trustworthy again", attrs...)
 		return
 	}
+	cause := "the last three checks ended by our own fault, as very many do at the moment"
 	if x := t.Evidence; x != nil {
-		attrs = append(attrs, slog.String("outcome", x.Outcome.String()), slog.String("cause", seen(x.Outcome, x)))
+		attrs = append(attrs, slog.String("outcome", x.Outcome.String()))
+		cause = seen(x.Outcome, x)
 	}
+	attrs = append(attrs, slog.String("cause", cause))
 	j.log.LogAttrs(context.Background(), slog.LevelError, "checks not trustworthy, the last state stays", attrs...)
 }
 
@@ -257,7 +239,7 @@ func seen(o triage.Outcome, x *triage.Exchange) string {
 	return o.Info().Sentence + ": " + x.Detail
 }
 
-func eventAttrs(e triage.Event) []slog.Attr {
+func eventAttrs(g *groupJournal, e triage.Event) []slog.Attr {
 	t := e.Transition
 	attrs := []slog.Attr{
 		slog.Uint64("event", e.ID),
@@ -266,6 +248,9 @@ func eventAttrs(e triage.Event) []slog.Attr {
 	}
 	if t.Key.Address.IsValid() {
 		attrs = append(attrs, slog.String("address", t.Key.Address.String()))
+	}
+	if g.as != "" {
+		attrs = append(attrs, slog.String("as", string(g.as)))
 	}
 	attrs = append(attrs,
 		slog.String("from", t.From.State.String()),
@@ -295,24 +280,6 @@ func causeOf(e triage.Event) string {
 	return seen(e.Transition.To.Outcome, e.Transition.Evidence)
 }
 
-// summarise ends a second of logging: what was not told one by one is told in one line for each group.
-func (j *journal) summarise() {
-	j.tick = nil
-	for _, g := range j.groups {
-		if c := &g.changes; c.untold() > 0 {
-			level := slog.LevelInfo
-			if c.bad > 0 {
-				level = slog.LevelWarn
-			}
-			j.log.Log(context.Background(), level, "and more targets of the group changed", "group", string(g.name), "more", c.untold(), "to_healthy", c.good, "to_unhealthy", c.bad)
-		}
-		if d := &g.doubts; d.untold() > 0 {
-			j.log.Error("and more checks of the group changed", "group", string(g.name), "more", d.untold(), "to_trustworthy", d.good, "to_not_trustworthy", d.bad)
-		}
-		g.changes, g.doubts = second{}, second{}
-	}
-}
-
 // tellOutage says when a group that clients reach has lost its last healthy target, and when it has one again.
 func (j *journal) tellOutage(g *groupJournal) {
 	if g.up() > 0 {
@@ -325,8 +292,23 @@ func (j *journal) tellOutage(g *groupJournal) {
 	why, targets := g.whyOut()
 	if why != "" && why != g.outage {
 		g.outage = why
-		j.log.Error(why, "group", string(g.name), "targets", targets)
+		attrs := []slog.Attr{slog.String("group", string(g.name)), slog.Int("targets", targets)}
+		if outcomes := g.illnesses(); outcomes != "" {
+			attrs = append(attrs, slog.String("outcomes", outcomes))
+		}
+		j.log.LogAttrs(context.Background(), slog.LevelError, why, attrs...)
 	}
+}
+
+// illnesses says what the unhealthy members have, as [outcomeCounts.String] does. It looks at each of them.
+func (g *groupJournal) illnesses() string {
+	var counts outcomeCounts
+	for i := range g.members {
+		if m := &g.members[i]; m.state == triage.Unhealthy && !m.drained() {
+			counts[m.outcome]++
+		}
+	}
+	return counts.String()
 }
 
 // whyOut says what becomes of requests while nobody is in rotation, and how many targets that is about. It is ""

@@ -65,6 +65,17 @@ func TestOneLinePerTransition(t *testing.T) {
 	}
 }
 
+// TestTheDialectIsLogged, because a failure in another one need not be one in ours.
+func TestTheDialectIsLogged(t *testing.T) {
+	j, log, rosters := journalOver(2, triage.FailOpen)
+	rosters[0].HealthCheck.As = triage.AWSALB
+	j.follow(rosters, unknown)
+	j.tell([]triage.Transition{{Key: memberKey(0), To: well}})
+	equal(t, "log", log.lines(), []string{
+		`level=INFO msg="target healthy" event=1 group=app target=10.0.0.0:80 address=10.0.0.0:80 as=aws-alb from=initial to=healthy outcome=matched status=200 in_rotation="1 of 2"`,
+	})
+}
+
 // TestUndiagnosed: without a diagnosis, the cause is what the check saw, in the detail that there is.
 func TestUndiagnosed(t *testing.T) {
 	j, log, _ := journalOver(2, triage.FailOpen)
@@ -128,8 +139,8 @@ func TestTransitionsOfRemovedTargetsAreNotTold(t *testing.T) {
 
 func TestNoHealthyTarget(t *testing.T) {
 	for policy, says := range map[triage.NoneHealthy]string{
-		triage.FailOpen:  `level=ERROR msg="no healthy target in the group: requests go to all of them (fail-open)" group=app targets=2`,
-		triage.Answer503: `level=ERROR msg="no healthy target in the group: requests are answered 503" group=app targets=2`,
+		triage.FailOpen:  `level=ERROR msg="no healthy target in the group: requests go to all of them (fail-open)" group=app targets=2 outcomes="refused=2"`,
+		triage.Answer503: `level=ERROR msg="no healthy target in the group: requests are answered 503" group=app targets=2 outcomes="refused=2"`,
 	} {
 		j, log, rosters := journalOver(2, policy)
 		told := func() (lines []string) {
@@ -151,7 +162,7 @@ func TestNoHealthyTarget(t *testing.T) {
 		equal(t, "one again", told(), []string{says, `level=INFO msg="the group has a healthy target again" group=app healthy=1 targets=2`})
 		rosters[0].Members[1].Person = triage.PersonDrained
 		j.follow(rosters, unknown)
-		if lines := told(); len(lines) != 3 || lines[2] != strings.Replace(says, "targets=2", "targets=1", 1) {
+		if lines := told(); len(lines) != 3 || lines[2] != strings.NewReplacer("targets=2", "targets=1", "=2\"", "=1\"").Replace(says) {
 			t.Errorf("the only healthy one is drained: %q", lines)
 		}
 	}
@@ -184,22 +195,25 @@ func TestNobodyLeft(t *testing.T) {
 	equal(t, "log", errors, []string{
 		`level=ERROR msg="every target of the group drains: requests are answered 503" group=app targets=2`,
 		`level=ERROR msg="the group has no targets: requests are answered 503" group=app targets=0`,
-		`level=ERROR msg="no healthy target in the group: requests are answered 503" group=app targets=1`,
+		`level=ERROR msg="no healthy target in the group: requests are answered 503" group=app targets=1 outcomes="resolve=1"`,
 	})
 }
 
-// TestMassFailure: a group in which everything fails at once is a hundred lines and a summary in each second,
-// and no event is forgotten in the count.
+// TestMassFailure: a group in which everything fails at once is a hundred lines and a summary in each second, the
+// summary says why, and no event is forgotten in the count.
 func TestMassFailure(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		j, log, _ := journalOver(500, triage.FailOpen)
 		var batch []triage.Transition
 		for i := range 500 {
-			to := sick(triage.Refused, 0)
-			if i%5 == 0 {
-				to = well
+			from, to := well, sick(triage.Refused, 0)
+			switch {
+			case i%5 == 0:
+				from, to = sick(triage.Refused, 0), well
+			case i%50 == 1:
+				to = sick(triage.ResponseTimeout, 0)
 			}
-			batch = append(batch, triage.Transition{Key: memberKey(i), To: to})
+			batch = append(batch, triage.Transition{Key: memberKey(i), From: from, To: to})
 		}
 		j.tell(batch)
 		before := time.Now()
@@ -212,7 +226,7 @@ func TestMassFailure(t *testing.T) {
 		if len(lines) != linesPerSecond+1 {
 			t.Fatalf("%d lines", len(lines))
 		}
-		if want := `level=WARN msg="and more targets of the group changed" group=app more=400 to_healthy=80 to_unhealthy=320`; lines[linesPerSecond] != want {
+		if want := `level=WARN msg="and more targets of the group changed" group=app more=400 to_healthy=80 to_unhealthy=320 outcomes="refused=312 response-timeout=8" in_rotation="100 of 500"`; lines[linesPerSecond] != want {
 			t.Errorf("got %s", lines[linesPerSecond])
 		}
 		j.tell([]triage.Transition{{Key: memberKey(0), To: sick(triage.Refused, 0)}})
@@ -223,12 +237,43 @@ func TestMassFailure(t *testing.T) {
 	})
 }
 
-// TestMassDoubt: a machine that has no descriptors left is told apart from its targets, and not once for each.
+// TestMassStart: that a large group is healthy from the start is ten lines and a number; its sick targets have a line
+// each all the same, and so has one that comes back.
+func TestMassStart(t *testing.T) {
+	j, log, _ := journalOver(2000, triage.FailOpen)
+	var batch []triage.Transition
+	for i := range 1999 {
+		batch = append(batch, triage.Transition{Key: memberKey(i), To: well})
+	}
+	j.tell(append(batch,
+		triage.Transition{Key: memberKey(1999), To: sick(triage.Refused, 0)},
+		triage.Transition{Key: memberKey(1999), From: sick(triage.Refused, 0), To: well},
+	))
+	j.summarise()
+	lines := log.lines()
+	if len(lines) != startsPerSecond+3 {
+		t.Fatalf("%d lines", len(lines))
+	}
+	lines = lines[startsPerSecond:]
+	if !strings.Contains(lines[0], "target unhealthy") || !strings.Contains(lines[1], "target healthy") {
+		t.Errorf("got %s\nand %s", lines[0], lines[1])
+	}
+	if want := `level=INFO msg="and more targets of the group are healthy" group=app more=1989 in_rotation="2000 of 2000"`; lines[2] != want {
+		t.Errorf("got %s", lines[2])
+	}
+}
+
+// TestMassDoubt: a machine that has no descriptors left is told apart from its targets, and not once for each. Of a
+// check whose evidence is not there, no outcome is claimed.
 func TestMassDoubt(t *testing.T) {
 	j, log, _ := journalOver(500, triage.FailOpen)
 	var batch []triage.Transition
 	for i := range 500 {
-		batch = append(batch, triage.Transition{Key: memberKey(i), From: well, To: well, Source: triage.FromChecker, Doubted: i%5 > 0})
+		doubt := triage.Transition{Key: memberKey(i), From: well, To: well, Source: triage.FromChecker, Doubted: i%5 > 0}
+		if i < 20 {
+			doubt.Evidence = &triage.Exchange{Outcome: triage.OutOfResources}
+		}
+		batch = append(batch, doubt)
 	}
 	j.tell(batch)
 	j.tell([]triage.Transition{{Key: memberKey(0), To: well}})
@@ -237,42 +282,68 @@ func TestMassDoubt(t *testing.T) {
 	if len(lines) != linesPerSecond+2 {
 		t.Fatalf("%d lines", len(lines))
 	}
+	if line := lines[19]; !strings.Contains(line, "outcome=out-of-resources cause=") {
+		t.Errorf("with evidence: %s", line)
+	}
+	if line := lines[21]; strings.Contains(line, "outcome=") || !strings.Contains(line, `cause="the last three checks ended by our own fault`) {
+		t.Errorf("without evidence: %s", line)
+	}
 	if !strings.Contains(lines[linesPerSecond], "target healthy") {
 		t.Errorf("a change of a target got no line of its own: %s", lines[linesPerSecond])
 	}
-	if want := `level=ERROR msg="and more checks of the group changed" group=app more=400 to_trustworthy=80 to_not_trustworthy=320`; lines[linesPerSecond+1] != want {
+	if want := `level=ERROR msg="and more checks of the group changed" group=app more=400 to_trustworthy=80 to_not_trustworthy=320 known_outcomes="out-of-resources=16"`; lines[linesPerSecond+1] != want {
 		t.Errorf("got %s", lines[linesPerSecond+1])
 	}
 }
 
-// TestOneIllness: after the first hundred there is no evidence. Who fails like those before has their diagnosis, and
-// not a copy of it; who fails in another way has none.
-func TestOneIllness(t *testing.T) {
-	j, _, rosters := journalOver(5, triage.FailOpen)
-	tell := func(i int, h triage.Health, source triage.Source, x *triage.Exchange) *triage.Diagnosis {
-		j.tell([]triage.Transition{{Key: memberKey(i), To: h, Source: source, Evidence: x}})
+// TestTrustIsNoAlarm: checks that say something again are no error, however many there are.
+func TestTrustIsNoAlarm(t *testing.T) {
+	j, log, _ := journalOver(200, triage.FailOpen)
+	for i := range 200 {
+		j.tell([]triage.Transition{{Key: memberKey(i), From: well, To: well, Source: triage.FromChecker}})
+	}
+	j.summarise()
+	lines := log.lines()
+	if want := `level=INFO msg="and more checks of the group changed" group=app more=100 to_trustworthy=100 to_not_trustworthy=0`; lines[len(lines)-1] != want {
+		t.Errorf("got %s", lines[len(lines)-1])
+	}
+}
+
+// TestOutcomeCounts: the most frequent come first, and the rest is not forgotten.
+func TestOutcomeCounts(t *testing.T) {
+	var c outcomeCounts
+	if got := c.String(); got != "" {
+		t.Errorf("nothing is %q", got)
+	}
+	c[triage.Refused], c[triage.ResponseTimeout] = 2, 900
+	if got := c.String(); got != "response-timeout=900 refused=2" {
+		t.Errorf("two are %q", got)
+	}
+	c[triage.ConnectTimeout], c[triage.NotHTTP], c[triage.TLSClosed], c[triage.BodyTimeout], c[triage.CodeMismatch] = 7, 6, 5, 1, 1
+	if got := c.String(); got != "response-timeout=900 connect-timeout=7 not-http=6 tls-closed=5 refused=2 others=2" {
+		t.Errorf("seven are %q", got)
+	}
+}
+
+// TestNoEvidenceNoDiagnosis: what was found out about one target names that one's Host, and is said of no other, however
+// alike their answers are; nor of the same target after it was ill in another way.
+func TestNoEvidenceNoDiagnosis(t *testing.T) {
+	j, log, _ := journalOver(3, triage.FailOpen)
+	tell := func(i int, h triage.Health, x *triage.Exchange) *triage.Diagnosis {
+		j.tell([]triage.Transition{{Key: memberKey(i), To: h, Source: triage.FromCheck, Evidence: x}})
 		return j.diagnosis(memberKey(i))
 	}
-	first := tell(0, sick(triage.CodeMismatch, 500), triage.FromCheck, &triage.Exchange{Detail: "a"})
-	if d := tell(1, sick(triage.CodeMismatch, 500), triage.FromCheck, nil); d == nil || d != first {
-		t.Errorf("the same illness has %v", d)
+	if d := tell(0, sick(triage.CodeMismatch, 400), &triage.Exchange{Detail: "10.0.0.0:80"}); d == nil {
+		t.Error("no diagnosis with evidence")
 	}
-	if d := tell(2, sick(triage.CodeMismatch, 404), triage.FromCheck, nil); d != nil {
-		t.Errorf("another status has %v", d)
+	if d := tell(1, sick(triage.CodeMismatch, 400), nil); d != nil {
+		t.Errorf("another target's: %v", d)
 	}
-	if d := tell(3, sick(triage.CodeMismatch, 500), triage.FromTraffic, nil); d != nil {
-		t.Errorf("what no check has seen has %v", d)
+	if d := tell(0, sick(triage.CodeMismatch, 500), nil); d != nil {
+		t.Errorf("of another illness: %v", d)
 	}
-	newest := tell(0, sick(triage.CodeMismatch, 500), triage.FromCheck, &triage.Exchange{Detail: "b"})
-	j.follow(rosters, unknown)
-	if d := tell(1, sick(triage.CodeMismatch, 500), triage.FromCheck, nil); d != newest {
-		t.Errorf("not the newest diagnosis, but %v", d)
-	}
-	for i := range 5 {
-		tell(i, well, triage.FromCheck, nil)
-	}
-	if d := tell(4, sick(triage.CodeMismatch, 500), triage.FromCheck, nil); d != nil {
-		t.Errorf("everybody was healthy since, and %v is still told", d)
+	if lines := log.lines(); !strings.HasSuffix(lines[1], `cause="the status code is not one of the success codes" in_rotation="0 of 3"`) {
+		t.Errorf("got %s", lines[1])
 	}
 }
 

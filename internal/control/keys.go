@@ -7,6 +7,7 @@ import (
 	"strconv"
 
 	"github.com/triage-lb/triage"
+	"github.com/triage-lb/triage/internal/dialect"
 )
 
 // The keys of the config file, each with its meaning. What is not here is an error in a file.
@@ -49,9 +50,7 @@ var groupKeys = []key[triage.Group]{
 		func(r *reader, n *node, path string, to *triage.Group) { readProtocol(r, n, path, &to.Protocol) }},
 	{"targets", "list of targets", "The servers. Each is host:port, or a mapping with address, weight and drain.", readTargets},
 	{"health_check", "mapping", "What is asked of each target, how often, and what counts as a pass.",
-		func(r *reader, n *node, path string, to *triage.Group) {
-			readMapping(r, n, path, healthCheckKeys, &to.HealthCheck)
-		}},
+		func(r *reader, n *node, path string, to *triage.Group) { readHealthCheck(r, n, path, &to.HealthCheck) }},
 	{"none_healthy", "none_healthy", "What happens to a request when no target is healthy: fail-open sends it to any target (the default), \"503\" answers 503.",
 		func(r *reader, n *node, path string, to *triage.Group) { readText(r, n, path, &to.NoneHealthy) }},
 	{"deregistration_delay", "duration", "How long requests may still run on a target that was removed. Default 5m, 0s to 1h.",
@@ -73,6 +72,7 @@ var targetKeys = []key[triage.Target]{
 }
 
 var healthCheckKeys = []key[triage.HealthCheck]{
+	{"as", "dialect", "The load balancer as which targets are asked and judged, as in triage check --as: aws-alb, kubelet and so on. Its settings are the defaults of the other keys. Default triage, our own dialect, which has the defaults that are named there.", readAs},
 	{"protocol", "protocol", "tcp (the default) passes when the connection is made, tls when the handshake completes, http and https when the status code is a success code.",
 		func(r *reader, n *node, path string, to *triage.HealthCheck) { readProtocol(r, n, path, &to.Protocol) }},
 	{"port", "port", "The port to check: traffic-port (the default), which is the target's own, or a number.", readPort},
@@ -83,7 +83,7 @@ var healthCheckKeys = []key[triage.HealthCheck]{
 		func(r *reader, n *node, path string, to *triage.HealthCheck) { readText(r, n, path, &to.Host) }},
 	{"interval", "duration", "From the start of one check to the start of the next. Default 5s, 100ms to 1h.",
 		func(r *reader, n *node, path string, to *triage.HealthCheck) { r.duration(n, path, &to.Interval) }},
-	{"timeout", "duration", "For the whole check, from before the connect to the last byte. Default 2s, from 10ms to less than the interval.",
+	{"timeout", "duration", "For the whole check, from before the connect to the last byte. Default 2s, from 10ms to less than the interval; with as, to the whole interval.",
 		func(r *reader, n *node, path string, to *triage.HealthCheck) { r.duration(n, path, &to.Timeout) }},
 	{"healthy_threshold", "number", "How many passes in a row bring an unhealthy target back. Default 2, 1 to 100.",
 		func(r *reader, n *node, path string, to *triage.HealthCheck) {
@@ -93,15 +93,15 @@ var healthCheckKeys = []key[triage.HealthCheck]{
 		func(r *reader, n *node, path string, to *triage.HealthCheck) {
 			readNumber(r, n, path, &to.Thresholds.Unhealthy)
 		}},
-	{"unhealthy_interval", "duration", "The interval of a target that is unhealthy: longer to spare it, shorter to have it back sooner. Default 0s, which is no difference; else 100ms to 1h, and more than the timeout.",
+	{"unhealthy_interval", "duration", "The interval of a target that is unhealthy: longer to spare it, shorter to have it back sooner. Default 0s: use the interval; else 100ms to 1h, and more than the timeout.",
 		func(r *reader, n *node, path string, to *triage.HealthCheck) {
 			r.duration(n, path, &to.UnhealthyInterval)
 		}},
-	{"transition_interval", "duration", "The interval between the first result that disagrees with a target's state and the last that its threshold asks for. Default 0s, which is no difference; else 100ms to 1h, and more than the timeout.",
+	{"transition_interval", "duration", "The interval between the first result that disagrees with a target's state and the last that its threshold asks for. Default 0s: use the interval; else 100ms to 1h, and more than the timeout.",
 		func(r *reader, n *node, path string, to *triage.HealthCheck) {
 			r.duration(n, path, &to.TransitionInterval)
 		}},
-	{"jitter", "duration", "Each check starts later than the interval says by a random time, this at most. Default 0s, at most half of the shortest interval.",
+	{"jitter", "duration", "Each check starts up to this much later, at random. Default 0s, at most half of the shortest interval.",
 		func(r *reader, n *node, path string, to *triage.HealthCheck) { r.duration(n, path, &to.Jitter) }},
 	{"reuse_connection", "boolean", "true asks again on the connection of the check before, with http and https: cheaper, but blind to a target that takes no new connections. Default false: a connection for each check.",
 		func(r *reader, n *node, path string, to *triage.HealthCheck) {
@@ -138,6 +138,32 @@ func readProtocol(r *reader, n *node, path string, to *triage.Protocol) {
 		return
 	}
 	*to = p
+}
+
+func readAs(r *reader, n *node, path string, to *triage.HealthCheck) {
+	s, ok := r.text(n, path)
+	if !ok {
+		return
+	}
+	spec, err := dialect.Lookup(s)
+	if err != nil {
+		r.errorf(n, triage.HintOf(err), "%s: %s", path, err)
+		return
+	}
+	to.As = spec.Name
+	if spec.Name == triage.Own {
+		to.As = ""
+	}
+}
+
+// readHealthCheck reads a check whose defaults depend on one of its own keys, wherever that stands.
+func readHealthCheck(r *reader, n *node, path string, to *triage.HealthCheck) {
+	if as := n.get("as"); as.written() {
+		first := reader{getenv: r.getenv} // what is wrong is told below
+		readAs(&first, as, path, to)
+		*to = defaultsOf(to.As)
+	}
+	readMapping(r, n, path, healthCheckKeys, to)
 }
 
 func readPort(r *reader, n *node, path string, to *triage.HealthCheck) {

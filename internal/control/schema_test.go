@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/triage-lb/triage/internal/dialect"
 )
 
 // TestDocumentSchema keeps docs/triage.schema.json, which editors read, equal to the tables of keys.
@@ -82,6 +84,12 @@ func kindSchema(kind string) map[string]any {
 		return variable(map[string]any{"type": "string", "pattern": `^([0-9.]+(ns|us|µs|ms|s|m|h))+$|^0$`})
 	case "protocol":
 		return variable(map[string]any{"enum": strings.Fields("tcp tls ssl http https")})
+	case "dialect":
+		var names []string
+		for _, spec := range dialect.All() {
+			names = append(append(names, string(spec.Name)), spec.Aliases...)
+		}
+		return variable(map[string]any{"enum": names})
 	case "none_healthy":
 		return variable(map[string]any{"enum": []any{"fail-open", "503", 503}})
 	case "text", "codes", "port":

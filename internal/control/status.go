@@ -37,11 +37,12 @@ type GroupStatus struct {
 
 // HealthCheckView is the settings of a check, written as in the config file.
 type HealthCheckView struct {
+	As                 triage.Dialect  `json:"as,omitempty" doc:"the load balancer as which it is asked and judged; absent: our own dialect"`
 	Protocol           triage.Protocol `json:"protocol"`
 	Port               string          `json:"port" doc:"traffic-port or a number"`
 	Path               string          `json:"path,omitempty" doc:"http and https only"`
 	SuccessCodes       string          `json:"success_codes,omitempty" doc:"http and https only"`
-	Host               string          `json:"host,omitempty" doc:"empty: the target's address and port"`
+	Host               string          `json:"host,omitempty" doc:"empty: the dialect's; in ours the target's address and port"`
 	Interval           string          `json:"interval"`
 	Timeout            string          `json:"timeout"`
 	HealthyThreshold   int             `json:"healthy_threshold"`
@@ -78,8 +79,10 @@ type CheckView struct {
 	Detail  string         `json:"detail,omitempty"`
 }
 
-// HealthCheckEdit changes the settings it names and leaves the others. Values are written as in the file.
+// HealthCheckEdit changes the settings it names and leaves the others. Values are written as in the file. With As,
+// settings that the file does not name change to the defaults of that load balancer; the warnings say which.
 type HealthCheckEdit struct {
+	As                 *string `json:"as,omitempty" doc:"a load balancer; triage is our own dialect"`
 	Protocol           *string `json:"protocol,omitempty"`
 	Port               *string `json:"port,omitempty"`
 	Path               *string `json:"path,omitempty"`

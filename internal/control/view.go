@@ -130,7 +130,7 @@ func lastCheck(c triage.LastCheck) *CheckView {
 // viewOf writes the settings as the file would.
 func viewOf(h triage.HealthCheck) HealthCheckView {
 	v := HealthCheckView{
-		Protocol: h.Protocol, Port: trafficPort,
+		As: h.As, Protocol: h.Protocol, Port: trafficPort,
 		Interval: durationText(h.Interval), Timeout: durationText(h.Timeout),
 		HealthyThreshold: h.Thresholds.Healthy, UnhealthyThreshold: h.Thresholds.Unhealthy,
 	}

@@ -14,6 +14,7 @@ func TestCheckIsShownAsWritten(t *testing.T) {
 	paced := usual
 	paced.Protocol, paced.ReuseConnection = triage.HTTP, true
 	paced.UnhealthyInterval, paced.TransitionInterval, paced.Jitter = time.Minute, 3*time.Second, 500*time.Millisecond
+	alb := defaultsOf(triage.AWSALB)
 	unasked := paced
 	unasked.Protocol = triage.TCP
 	for _, tt := range []struct {
@@ -24,6 +25,7 @@ func TestCheckIsShownAsWritten(t *testing.T) {
 		{"usual", usual, `{"protocol":"tcp","port":"traffic-port","interval":"5s","timeout":"2s","healthy_threshold":2,"unhealthy_threshold":2}`},
 		{"paced", paced, `{"protocol":"http","port":"traffic-port","path":"/","success_codes":"200","interval":"5s","timeout":"2s","healthy_threshold":2,"unhealthy_threshold":2,` +
 			`"unhealthy_interval":"1m","transition_interval":"3s","jitter":"500ms","reuse_connection":true}`},
+		{"in another dialect", alb, `{"as":"aws-alb","protocol":"http","port":"traffic-port","path":"/","success_codes":"200","interval":"30s","timeout":"5s","healthy_threshold":5,"unhealthy_threshold":2}`},
 		{"no request to send", unasked, `{"protocol":"tcp","port":"traffic-port","interval":"5s","timeout":"2s","healthy_threshold":2,"unhealthy_threshold":2,` +
 			`"unhealthy_interval":"1m","transition_interval":"3s","jitter":"500ms"}`},
 	} {

@@ -167,10 +167,10 @@ type kase struct {
 
 func newCase(x *triage.Exchange) *kase {
 	c := &kase{x: x}
+	// What the probe has written and parsed is valid; a head that was cut short leaves the answer empty.
+	c.asked, _, _ = http1.ParseRequest(x.Sent, nil, http1.Limits{})
 	if x.Status != 0 {
-		// The probe has parsed both before; a head that was cut short leaves them empty.
 		c.answer, _, _ = http1.ParseResponse(x.Head, nil, http1.Limits{})
-		c.asked, _, _ = http1.ParseRequest(x.Sent, nil, http1.Limits{})
 	}
 	return c
 }

@@ -17,6 +17,9 @@ func undiagnosed(c *kase) *triage.Diagnosis {
 	if c.x.Outcome == triage.CodeMismatch {
 		seen = fmt.Sprintf("the answer is %s, and that is not one of the success codes", c.statusLine())
 	}
+	if c.answersInTLS() {
+		seen = "the port answers in TLS, and this check asks in plain http"
+	}
 	if c.x.Detail != "" {
 		seen += " (" + c.x.Detail + ")"
 	}
@@ -70,16 +73,15 @@ var nextSteps = map[triage.Outcome]func(*kase) string{
 	},
 	triage.ConnectTimeout: always("a firewall or security group may drop it, or no machine has this address"),
 
-	triage.TLSRefused: always("the target may want another version of TLS, a server name (SNI) or a certificate of the client"),
-	triage.TLSNotSpoken: func(c *kase) string {
-		return fmt.Sprintf("the port may speak plain http:\n    triage check http://%s/", c.x.Address)
-	},
-	triage.TLSClosed:  always("the target may want a server name (SNI), which this check does not send, or a PROXY header"),
-	triage.TLSTimeout: always("all workers may be busy, or the port may not speak TLS"),
+	triage.TLSRefused:   always("the target may want another version of TLS, a server name (SNI) or a certificate of the client"),
+	triage.TLSUntrusted: always("its certificate is shown by triage check, which also tries another root with --cacert FILE"),
+	triage.TLSNotSpoken: nextAfterNoTLS,
+	triage.TLSClosed:    always("the target may want a server name (SNI), which this check does not send, or a PROXY header"),
+	triage.TLSTimeout:   always("all workers may be busy, or the port may not speak TLS"),
 
 	triage.ClosedBeforeAnswer: nextAfterNothing,
 	triage.ResetBeforeAnswer:  nextAfterNothing,
-	triage.NotHTTP:            always("another service may have this port, or it expects TLS; triage check -v shows what came"),
+	triage.NotHTTP:            nextAfterNotHTTP,
 	triage.ResponseTimeout: always("all workers may be busy, or the page may be slower than the limit: a longer --timeout " +
 		"shows how slow"),
 
@@ -88,11 +90,36 @@ var nextSteps = map[triage.Outcome]func(*kase) string{
 	triage.BodyTimeout: always("the page may be too large or too slow for a check: a longer --timeout shows how slow; " +
 		"a small page of its own is better"),
 
-	triage.CodeMismatch: nextAfterCode,
+	triage.CodeMismatch:   nextAfterCode,
+	triage.RedirectFailed: always("the pages may redirect to each other for ever: let the health path answer by itself"),
 }
 
 func always(text string) func(*kase) string {
 	return func(*kase) string { return text }
+}
+
+// nextAfterNoTLS is for a handshake that was answered in something else.
+func nextAfterNoTLS(c *kase) string {
+	if strings.Contains(c.x.Detail, `"HTTP/`) { // the outcome's detail quotes how the answer begins
+		return fmt.Sprintf("it answers in plain http:\n    triage check http://%s/", c.x.Address)
+	}
+	return "another service may have this port: what it answers is neither TLS nor HTTP"
+}
+
+// nextAfterNotHTTP is for an answer that is not HTTP/1.x.
+func nextAfterNotHTTP(c *kase) string {
+	if c.answersInTLS() {
+		return fmt.Sprintf("it answers in TLS:\n    triage check https://%s%s", c.x.Address, c.asked.Target)
+	}
+	return "another service may have this port; triage check -v shows what came"
+}
+
+// answersInTLS reports whether a question in plain text was answered with an alert of TLS or a record of its handshake
+// (RFC 8446 section 5.1: the type, then a version that begins with 3). No protocol of text begins so.
+func (c *kase) answersInTLS() bool {
+	const alert, handshake = "\x15\x03", "\x16\x03"
+	came := string(c.x.Head)
+	return c.x.Status == 0 && !c.encrypted() && (strings.HasPrefix(came, alert) || strings.HasPrefix(came, handshake))
 }
 
 // nextAfterNothing is for a connection that ended without an answer.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/triage-lb/triage"
+	"github.com/triage-lb/triage/internal/dialect"
 	"github.com/triage-lb/triage/internal/probe"
 )
 
@@ -64,6 +65,47 @@ func TestTLSIsNotSuspectedWhereItWasSpoken(t *testing.T) {
 	x.Timing[triage.PhaseTLS] = time.Millisecond
 	if next := Next(x); strings.Contains(next, "TLS") || !strings.Contains(next, "444") {
 		t.Errorf("%q", next)
+	}
+}
+
+// TestTLSWhereHTTPWasAsked: what answers in TLS says so by its first bytes, and then it is no guess.
+func TestTLSWhereHTTPWasAsked(t *testing.T) {
+	for name, answer := range map[string]string{
+		"an alert":     "\x15\x03\x01\x00\x02\x02\x46",
+		"a handshake":  "\x16\x03\x03\x00\x7a\x02\x00\x00\x76",
+		"a bare alert": "\x15\x03",
+	} {
+		x := exchange(plan, answer)
+		if next := Next(x); next != "it answers in TLS:\n    triage check https://127.0.1.13:20000"+plan.Path {
+			t.Errorf("%s: next %q", name, next)
+		}
+		if d := Look(x); !strings.HasPrefix(d.Cause, "the port answers in TLS, and this check asks in plain http") {
+			t.Errorf("%s: cause %q", name, d.Cause)
+		}
+	}
+	for _, answer := range []string{"\x15\x02\x01", "\x17\x03\x03\x00", "SSH-2.0-OpenSSH_9.2p1\r\n"} {
+		if next := Next(exchange(plan, answer)); strings.Contains(next, "TLS") {
+			t.Errorf("%q: next %q", answer, next)
+		}
+	}
+}
+
+// TestHTTPWhereTLSWasAsked: plain http is proposed only where it was seen.
+func TestHTTPWhereTLSWasAsked(t *testing.T) {
+	check := triage.DefaultHealthCheck()
+	check.Protocol = triage.HTTPS
+	encrypted := probe.Compile(dialect.Get(triage.AWSALB), check)
+	for answer, want := range map[string]string{
+		bare400:                     "it answers in plain http:\n    triage check http://127.0.1.13:20000/",
+		"SSH-2.0-OpenSSH_9.2p1\r\n": "another service may have this port: what it answers is neither TLS nor HTTP",
+	} {
+		x := exchange(encrypted, answer)
+		if x.Outcome != triage.TLSNotSpoken {
+			t.Fatalf("%q: %s %s", answer, x.Outcome, x.Detail)
+		}
+		if next := Next(x); next != want {
+			t.Errorf("%q: next %q, want %q", answer, next, want)
+		}
 	}
 }
 

@@ -7,16 +7,24 @@ import (
 	"github.com/triage-lb/triage"
 )
 
-// alb is the Application Load Balancer. Sources: Elastic Load Balancing User Guide for Application Load
-// Balancers, "Health checks for your target groups" and "Troubleshoot" (2023); elbv2 API model, 2015-12-01;
-// a server's log of a check to port 80 from 2020.
+// Sources of more than one fact. The guides on GitHub end in June 2023.
+const (
+	albGuide    = "ALB user guide, Health checks for your target groups, 2023"
+	albLog      = "a server's log of a check to port 80, 2020"
+	nlbGuide    = "NLB user guide, Health checks for your target groups, 2023"
+	clbGuide    = "CLB user guide, Configure health checks, 2023; elb API model, 2012-06-01"
+	clbCaptures = "two independent captures, on ports 1234 and 8080, 2017 and 2018, which agree"
+)
+
+// alb is the Application Load Balancer.
 var alb = Spec{
 	Name:      triage.AWSALB,
-	Aliases:   []string{"alb"},
+	Aliases:   []string{"alb", "elbv2"},
 	Title:     "AWS Application Load Balancer",
 	Protocols: []triage.Protocol{triage.HTTP, triage.HTTPS},
 
 	Agent: "ELB-HealthChecker/2.0",
+	Form:  true,
 	Headers: []Header{
 		{"Host", HostValue},
 		{"Connection", "close"},
@@ -38,17 +46,77 @@ var alb = Spec{
 
 	Shows: "AWS shows",
 	words: targetHealth,
-	Assumed: []string{
-		"the case of the header names: the capture shows them in lower case, the guide capitalised",
-		"Host without the port on 443, and on 80 beyond the one capture",
-		"an answer without Content-Length and without chunks is accepted",
-		"no server name (SNI) in the TLS hello; TLS 1.3 offered, as for listeners with a TLS 1.3 policy",
+	Facts: []Fact{
+		{"request", "GET over HTTP/1.1 with Host, Connection: close, User-Agent ELB-HealthChecker/2.0 and Accept-Encoding: gzip, compressed, in this order", Captured, albLog},
+		{"request", "the case of the header names: the capture shows them in lower case, the guide capitalised", Assumed, ""},
+		{"host", "the target's private address, followed by the port of the check", Documented, "ALB user guide, Troubleshoot, 2023"},
+		{"host", "on port 80 the address alone, although the guide has the port there too", Captured, albLog},
+		{"host", "Host without the port on 443, and on 80 beyond the one capture", Assumed, ""},
+		{"codes", "200 passes; 200-499 can be set, as codes, lists and ranges", Documented, albGuide},
+		{"redirects", "not followed: a 3xx passes only if it is among the success codes", Documented, albGuide},
+		{"body", "an answer without Content-Length and without chunks is accepted, and content is read to its end", Assumed, ""},
+		{"tls", "the certificate is not verified: self-signed and expired ones pass", Documented, "ALB user guide, Target groups, 2023"},
+		{"tls", "ELBSecurityPolicy-2016-08, or ELBSecurityPolicy-TLS13-1-0-2021-06 where the listener has a TLS 1.3 policy", Documented, "ALB user guide, Target groups, and HTTPS listeners, 2023"},
+		{"tls", "no server name (SNI) in the TLS hello; TLS 1.3 offered, as for listeners with a TLS 1.3 policy", Assumed, ""},
+		{"close", "a new connection for each check, which the load balancer closes", Documented, albGuide},
+		{"timing", "the interval does not depend on how long an answer takes: start to start", Documented, albGuide},
+		{"timing", "the timeout must be below the interval", Documented, "error text of the service, public issues of aws-cdk"},
+		{"timing", "timeout 5 s by default; the API model of 2026 says 6 s for HTTP and 10 s for HTTPS", Documented, albGuide + "; elbv2 API model, 2026"},
+		{"states", "a new target is initial until its first check; one pass makes it healthy", Documented, albGuide},
+		{"states", "every node of the load balancer checks every target; if all are unhealthy, requests go to all of them", Documented, albGuide},
+		{"words", "reason codes and descriptions of DescribeTargetHealth", Documented, albGuide},
+		{"not here", "protocol versions HTTP2 and GRPC, and lambda targets", Documented, albGuide},
 	},
 }
 
-// clb is the Classic Load Balancer. Sources: User Guide for Classic Load Balancers, "Configure health checks"
-// and "Troubleshoot: health checks" (2023); elb API model, 2012-06-01; two independent captures, 2017 and
-// 2018, on ports 1234 and 8080, which agree on names, order and case.
+// nlb is the Network Load Balancer.
+var nlb = Spec{
+	Name:      triage.AWSNLB,
+	Aliases:   []string{"nlb"},
+	Title:     "AWS Network Load Balancer",
+	Protocols: []triage.Protocol{triage.TCP, triage.HTTP, triage.HTTPS},
+
+	Host: HostNode,
+	Headers: []Header{
+		{"Host", HostValue},
+		{"Connection", "close"},
+	},
+
+	Codes:      triage.MatchCodes(200, 399),
+	LegalCodes: triage.MatchCodes(200, 599),
+
+	TLS: TLSRule{Min: tls.VersionTLS10, Max: tls.VersionTLS12, Suites: policy201608},
+
+	Timing: Timing{
+		Interval: 30 * time.Second, MinInterval: 5 * time.Second, MaxInterval: 300 * time.Second,
+		Timeout: 6 * time.Second, MinTimeout: 2 * time.Second, MaxTimeout: 120 * time.Second,
+		Thresholds:   triage.Thresholds{Healthy: 5, Unhealthy: 2},
+		MinThreshold: 2, MaxThreshold: 10,
+	},
+
+	Shows: "AWS shows",
+	words: networkHealth,
+	Facts: []Fact{
+		{"request", "unknown: the version, the User-Agent and all headers but Host; HTTP/1.1 with Connection: close and no User-Agent is sent", Assumed, ""},
+		{"host", "the address of the load balancer's node and the port of its listener, not those of the target", Documented, nlbGuide},
+		{"codes", "200-399 passes; 200-599 can be set", Documented, nlbGuide + "; elbv2 API model, 2026"},
+		{"redirects", "not followed; a 3xx passes by default", Assumed, ""},
+		{"body", "unknown: how much of an answer is read; it is read to its end", Assumed, ""},
+		{"tls", "a check over HTTPS fails if the target speaks TLS 1.3 only", Documented, nlbGuide},
+		{"tls", "the certificate is not verified: self-signed and expired ones pass", Documented, "NLB user guide, Target groups, 2023"},
+		{"tls", "unknown: the cipher suites, and whether a server name is sent; those of an ALB, and no name (SNI)", Assumed, ""},
+		{"close", "the node closes the connection after the check", Documented, nlbGuide},
+		{"timing", "timeout 6 s for HTTP, 10 s for TCP and HTTPS; 6 s is taken for all", Documented, nlbGuide},
+		{"timing", "the nodes check together, so a target gets more checks than the interval says", Documented, nlbGuide},
+		{"timing", "the interval counts from start to start, as an ALB's", Assumed, ""},
+		{"states", "a new target is initial until its first check", Documented, "elbv2 API model, 2026"},
+		{"states", "if all targets of all zones are unhealthy, connections go to all of them", Documented, nlbGuide},
+		{"words", "an unhealthy target has the reason Target.FailedHealthChecks only", Documented, nlbGuide},
+		{"not here", "the PROXY protocol's header before a check where the target group has it, and passive checks", Documented, "NLB user guide, Target groups, 2023"},
+	},
+}
+
+// clb is the Classic Load Balancer.
 var clb = Spec{
 	Name:      triage.AWSCLB,
 	Aliases:   []string{"clb", "elb", "aws-elb", "classic"},
@@ -56,6 +124,7 @@ var clb = Spec{
 	Protocols: []triage.Protocol{triage.TCP, triage.TLS, triage.HTTP, triage.HTTPS},
 
 	Agent: "ELB-HealthChecker/1.0",
+	Form:  true,
 	Headers: []Header{
 		{"host", HostValue}, // in lower case, the others not: as captured
 		{"User-Agent", "ELB-HealthChecker/1.0"},
@@ -65,7 +134,7 @@ var clb = Spec{
 
 	Codes:      triage.MatchCodes(200, 200),
 	LegalCodes: triage.MatchCodes(200, 200),
-	FramedBody: true, // "Troubleshoot: health checks", cause 2
+	Body:       BodyRule{Need: BodyFramed},
 
 	TLS: TLSRule{Min: tls.VersionTLS10, Max: tls.VersionTLS12, Suites: policy201608},
 
@@ -78,10 +147,22 @@ var clb = Spec{
 
 	Shows: "AWS shows",
 	words: instanceHealth,
-	Assumed: []string{
-		"Host without the port on 80 and 443: the captures are of other ports",
-		"the connection is closed after the answer: AWS documents neither that nor the reuse of it",
-		"no server name (SNI) in the TLS hello; TLS 1.0 to 1.2 offered",
+	Facts: []Fact{
+		{"request", "GET over HTTP/1.1 with host, User-Agent ELB-HealthChecker/1.0, Accept and Connection: keep-alive, in this order and case", Captured, clbCaptures},
+		{"host", "the target's private address and the port of the check", Captured, clbCaptures},
+		{"host", "Host without the port on 80 and 443: the captures are of other ports", Assumed, ""},
+		{"codes", "exactly 200 passes; nothing else can be set", Documented, clbGuide},
+		{"redirects", "not followed: any answer but 200 fails", Documented, clbGuide},
+		{"body", "an answer with content must say its length or come in chunks", Documented, "CLB user guide, Troubleshoot: health checks, 2023"},
+		{"tls", "the certificate is not verified, unless a policy for back-end authentication compares its public key", Documented, "CLB user guide, Troubleshoot: health checks, 2023"},
+		{"tls", "no server name (SNI) in the TLS hello; TLS 1.0 to 1.2 offered", Assumed, ""},
+		{"close", "the connection is closed after the answer: AWS documents neither that nor the reuse of it", Assumed, ""},
+		{"timing", "a check each interval, however long the answer takes: start to start; the timeout must be below the interval", Documented, clbGuide},
+		{"timing", "thresholds are reached at their number of results in a row; one sentence of the guide says exceeded", Documented, clbGuide},
+		{"states", "a new instance is OutOfService until one check has passed; one that has failed needs the healthy threshold", Documented, "CLB user guide, Troubleshoot: registering instances, 2023"},
+		{"states", "each node of the load balancer decides alone; if no instance is healthy, clients get 503", Documented, "CLB user guide, CloudWatch metrics, 2023"},
+		{"words", "state and description of DescribeInstanceHealth, which never says why", Documented, "elb API model, 2012-06-01"},
+		{"not here", "back-end server authentication", Documented, "CLB user guide, Troubleshoot: health checks, 2023"},
 	},
 }
 
@@ -104,25 +185,4 @@ var policy201608 = []uint16{
 	tls.TLS_RSA_WITH_AES_128_CBC_SHA,
 	tls.TLS_RSA_WITH_AES_256_GCM_SHA384,
 	tls.TLS_RSA_WITH_AES_256_CBC_SHA,
-}
-
-// targetHealth speaks as DescribeTargetHealth of the elbv2 API does.
-func targetHealth(o triage.Outcome, status int) Words {
-	info := o.Info()
-	w := Words{Code: string(info.Reason), Description: info.Reason.Describe(status)}
-	if info.Verdict == triage.Pass {
-		w = Words{Code: "healthy"}
-	}
-	return w
-}
-
-// instanceHealth speaks as DescribeInstanceHealth of the elb API does: it never says why.
-func instanceHealth(o triage.Outcome, _ int) Words {
-	switch o.Verdict() {
-	case triage.Pass:
-		return Words{Code: "InService"}
-	case triage.Fail:
-		return Words{"OutOfService", "Instance has failed at least the UnhealthyThreshold number of health checks consecutively."}
-	}
-	return Words{"Unknown", "A transient error occurred. Please try again later."}
 }

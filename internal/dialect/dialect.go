@@ -6,8 +6,9 @@
 // finds one by name or alias, [Spec.AppendRequest] writes the bytes, [Spec.Words] says what the vendor's
 // console would show, and [Recognise] goes the other way: from a request to who sent it.
 //
-// Every fact that nobody verified is listed in [Spec.Assumed], and the product says so. The package does no
-// I/O; everything in it is read-only and safe for concurrent use.
+// Each row says by its [Fact]s where it comes from. What nobody has verified is listed by [Spec.Assumed], and the
+// product says so; what the types cannot express is a fact of the topic "not here", and is never imitated by half. The
+// package does no I/O; everything in it is read-only and safe for concurrent use.
 package dialect
 
 import (
@@ -20,30 +21,38 @@ import (
 	"github.com/triage-lb/triage"
 )
 
-// Spec is one dialect.
+// Spec is one dialect. A zero field is the usual: GET over HTTP/1.1, Host as address and port, the code decides about
+// redirects, the body is read whole.
 type Spec struct {
 	Name      triage.Dialect
 	Aliases   []string // what people type instead
-	Title     string   // the product's full name
+	Title     string   // the product's full name; behind a comma, which of its checks
 	Protocols []triage.Protocol
 
-	Agent   string   // User-Agent
+	Method  string // "" means GET
+	HTTP10  bool   // HTTP/1.0 instead of 1.1
+	Host    HostRule
 	Headers []Header // in the order and the case of the wire
+	Agent   string   // what its User-Agent begins with, by which it is recognised as a sender; "" if that is unknown
+	Form    bool     // it sends no User-Agent, and is recognised by the form of the whole request
+
+	Settable     bool // people can add header lines of their own, and set Host
+	HostSettable bool // people can set Host, though no other header line
 
 	Codes      triage.Matcher // success codes by default
 	LegalCodes triage.Matcher // codes that can be set; equal to Codes if they cannot
-
-	// FramedBody: an answer without Content-Length and without chunks fails, however it ends.
-	FramedBody bool
+	Redirects  Redirects
+	Body       BodyRule
 
 	TLS   TLSRule
 	Close Close
 
 	Timing Timing
+	First  First
 
-	Shows   string    // label for Words: "AWS shows"
-	words   wordsFunc // what the vendor's console shows
-	Assumed []string  // facts above that nobody has verified
+	Shows string    // label for Words: "AWS shows"
+	words wordsFunc // what the vendor's console shows
+	Facts []Fact    // where the above comes from
 }
 
 // Header is one header line of a request. The value HostValue stands for the Host header by the dialect's rule.
@@ -51,6 +60,99 @@ type Header struct{ Name, Value string }
 
 // HostValue marks the place of the Host header among the headers of a dialect.
 const HostValue = "\x00host"
+
+// HostRule is what a dialect puts into the Host header.
+type HostRule uint8
+
+// The rules. "Typed" is the target as a person has written it.
+const (
+	HostAddress     HostRule = iota // address and port, the port left out where it is the protocol's own
+	HostAddressPort                 // address and port, always both
+	HostAddressOnly                 // the address alone
+	HostTyped                       // the name as typed, with the port unless that is the protocol's own
+	HostTypedPort                   // the name as typed, always with the port
+	HostNode                        // the load balancer's own address, and its listener's port
+	HostCluster                     // the name of the balancer's own group of targets
+	HostLoopback                    // 127.0.0.1
+	HostNone                        // there is no Host header
+)
+
+// Redirects is what a dialect does with an answer 301, 302, 303, 307 or 308 that has a Location.
+type Redirects uint8
+
+// The ways.
+const (
+	RedirectsJudged   Redirects = iota // the code decides, as any other does
+	RedirectsSameHost                  // followed while the host name stays, 10 at most; one that leads elsewhere passes
+	RedirectsFollowed                  // followed, 10 at most
+)
+
+// BodyRule is how much of an answer's content a dialect wants.
+type BodyRule struct {
+	Need  BodyNeed
+	Limit int // BodyFirst: bytes
+}
+
+// BodyNeed is the kind of a [BodyRule].
+type BodyNeed uint8
+
+// The kinds.
+const (
+	BodyWhole  BodyNeed = iota // to its end
+	BodyFramed                 // to its end, which Content-Length or chunks must announce
+	BodyFirst                  // the first bytes; what comes after them is not waited for
+	BodyUnread                 // nothing: the head decides
+)
+
+// First is the state of a target before its first check has ended.
+type First uint8
+
+// The states.
+const (
+	FirstUnknown First = iota // it takes no traffic
+	FirstHealthy              // it takes traffic
+)
+
+// Fact is one thing that the table says, and how well it is known.
+type Fact struct {
+	Topic      string // one of Topics
+	Says       string // a sentence
+	Confidence Confidence
+	Source     string // "" if it is assumed
+}
+
+// Topics returns what facts are about, in the order in which they are told. "not here" is what the product does and
+// triage does not.
+func Topics() []string {
+	return []string{"request", "host", "codes", "redirects", "body", "tls", "close", "timing", "states", "words", "not here"}
+}
+
+// Confidence is how well a fact is known.
+type Confidence uint8
+
+// The degrees, the best first.
+const (
+	Measured   Confidence = iota // seen by us, from the real program
+	Captured                     // seen on the wire by somebody else, who has published it
+	Documented                   // by the vendor, or in the program's source
+	Assumed                      // nobody has verified it
+)
+
+var confidenceNames = [...]string{"measured", "captured", "documented", "assumed"}
+
+// String is the degree as a word.
+func (c Confidence) String() string { return confidenceNames[c] }
+
+// Assumed returns what the table says of the dialect though nobody has verified it.
+func (s *Spec) Assumed() []string {
+	var says []string
+	for _, f := range s.Facts {
+		if f.Confidence == Assumed {
+			says = append(says, f.Says)
+		}
+	}
+	return says
+}
 
 // Close is how a checker ends a connection once it has its answer.
 type Close uint8
@@ -61,9 +163,10 @@ const (
 	CloseRST              // abort: leaves no TIME_WAIT on either side, as HAProxy does
 )
 
-// TLSRule is how a dialect speaks TLS to a target. None of today's dialects verifies the certificate or sends
-// a server name to an address.
+// TLSRule is how a dialect speaks TLS to a target.
 type TLSRule struct {
+	Verify   bool          // the certificate must lead to a trusted root, and be for the name as typed if that is sent
+	SNI      bool          // the name as typed is sent; an address never is (RFC 6066 section 3)
 	Min, Max uint16        // tls.VersionTLS10 … tls.VersionTLS13
 	Suites   []uint16      // for TLS 1.2 and below; nil: the defaults of crypto/tls
 	Curves   []tls.CurveID // nil: the defaults of crypto/tls
@@ -77,8 +180,8 @@ const maxSessions = 8192
 // Config returns the client configuration of the rule. It may be shared by any number of connections.
 func (r TLSRule) Config() *tls.Config {
 	c := &tls.Config{
-		// A load balancer asks an address, and no certificate is issued for that: the vendors say
-		// that they do not validate it, and a check that did would not be theirs.
+		// crypto/tls would compare a certificate with the address where no name is sent, and no load balancer does: most do
+		// not verify at all, and for those that do Verify says so to the caller.
 		InsecureSkipVerify: true,
 		MinVersion:         r.Min,
 		MaxVersion:         r.Max,
@@ -91,7 +194,8 @@ func (r TLSRule) Config() *tls.Config {
 	return c
 }
 
-// Timing is a dialect's defaults and legal ranges.
+// Timing is a dialect's defaults and legal ranges. A default of zero means that the product has none, and wants to be
+// told; an end of a range that is zero, that it has no such end.
 type Timing struct {
 	Interval, Timeout          time.Duration
 	Thresholds                 triage.Thresholds
@@ -124,7 +228,19 @@ func (s *Spec) Words(o triage.Outcome, status int) Words { return s.words(o, sta
 func (s *Spec) Speaks(p triage.Protocol) bool { return slices.Contains(s.Protocols, p) }
 
 // All returns the dialects in the order in which they are listed to people.
-func All() []*Spec { return []*Spec{&own, &alb, &clb} }
+func All() []*Spec {
+	return []*Spec{
+		&own,
+		&alb, &nlb, &clb, &route53,
+		&gcp,
+		&azureLB, &azureAppGW,
+		&kubelet,
+		&haproxy, &haproxyHTTP11,
+		&envoy, &nginxPlus, &traefik, &caddy,
+		&cloudflare, &digitalOcean,
+		&consul, &blackbox,
+	}
+}
 
 // Get returns the spec of a dialect named in code. It panics for a name that is not in the table.
 func Get(name triage.Dialect) *Spec {

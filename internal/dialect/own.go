@@ -13,7 +13,9 @@ var own = Spec{
 	Title:     "triage",
 	Protocols: []triage.Protocol{triage.TCP, triage.TLS, triage.HTTP, triage.HTTPS},
 
-	Agent: "triage-health-check/1",
+	Agent:        "triage-health-check/1",
+	Form:         true,
+	HostSettable: true,
 	Headers: []Header{
 		{"Host", HostValue},
 		{"User-Agent", "triage-health-check/1"},
@@ -42,4 +44,7 @@ var own = Spec{
 
 	Shows: "Reason",
 	words: targetHealth,
+	Facts: []Fact{
+		{"words", "the reasons of an AWS target group", Documented, "elbv2 API model, 2026"},
+	},
 }

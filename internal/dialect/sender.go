@@ -2,6 +2,7 @@ package dialect
 
 import (
 	"bytes"
+	"cmp"
 	"strings"
 
 	"github.com/triage-lb/triage/internal/http1"
@@ -15,22 +16,25 @@ type Sender struct {
 }
 
 // Recognise names the sender of a request, from its User-Agent and its header set. ok is false if the request
-// looks like none that we know.
+// looks like none that we know. Where several products ask alike, it names them all and is not sure.
 func Recognise(r http1.Request) (sender Sender, ok bool) {
-	agent, hasAgent := http1.Get(r.Fields, "User-Agent")
+	agent, _ := http1.Get(r.Fields, "User-Agent")
+	var exact, named []*Spec
 	for _, s := range All() {
-		if !hasAgent || string(agent) != s.Agent {
-			continue
+		switch {
+		case s.Form && s.wrote(r):
+			exact = append(exact, s)
+		case s.Agent != "" && bytes.HasPrefix(agent, []byte(s.Agent)):
+			named = append(named, s)
 		}
-		sender := Sender{Title: s.Title + "'s health check", Why: "User-Agent " + s.Agent}
-		if s.wrote(r) {
-			sender.Why += ", and exactly its headers in its order"
-			sender.Sure = true
-		}
-		return sender, true
 	}
-	if !hasAgent && len(r.Fields) == 0 && string(r.Method) == "OPTIONS" && r.Minor == 0 {
-		return Sender{Title: "HAProxy's option httpchk", Why: "OPTIONS over HTTP/1.0 without any header"}, true
+	switch {
+	case len(exact) == 1:
+		return Sender{Title: owners(exact), Why: exact[0].form(), Sure: true}, true
+	case len(exact) > 1:
+		return Sender{Title: owners(exact), Why: exact[0].form()}, true
+	case len(named) > 0:
+		return Sender{Title: owners(named), Why: "User-Agent " + named[0].Agent}, true
 	}
 	for _, a := range agents {
 		if strings.HasPrefix(string(agent), a.prefix) {
@@ -40,16 +44,53 @@ func Recognise(r http1.Request) (sender Sender, ok bool) {
 	return Sender{}, false
 }
 
-// wrote reports whether the request has the dialect's headers, no more and no fewer, in order and case.
+// owners is whose health check it is.
+func owners(specs []*Spec) string {
+	var names []string
+	for _, s := range specs {
+		product, _, _ := strings.Cut(s.Title, ",")
+		names = append(names, product+"'s")
+	}
+	title := strings.Join(names, " or ") + " health check"
+	if len(specs) > 1 {
+		title += ", or another program that asks alike"
+	}
+	return title
+}
+
+// form is what gives away a request that is the dialect's to the letter.
+func (s *Spec) form() string {
+	switch {
+	case s.Agent != "":
+		return "User-Agent " + s.Agent + ", and exactly its headers in its order"
+	case len(s.Headers) == 0:
+		return "OPTIONS over HTTP/1.0 without any header"
+	}
+	return "exactly its headers in its order and case, and no User-Agent"
+}
+
+// wrote reports whether the request is the dialect's: method, version, and its headers, no more and no fewer, in order and
+// case. Of the User-Agent only the beginning counts: versions vary.
 func (s *Spec) wrote(r http1.Request) bool {
-	if string(r.Method) != "GET" || r.Minor != 1 || len(r.Fields) != len(s.Headers) {
+	minor := 1
+	if s.HTTP10 {
+		minor = 0
+	}
+	if string(r.Method) != cmp.Or(s.Method, "GET") || r.Minor != minor || len(r.Fields) != len(s.Headers) {
 		return false
 	}
 	for i, h := range s.Headers {
 		if string(r.Fields[i].Name) != h.Name {
 			return false
 		}
-		if h.Value != HostValue && !bytes.Equal(r.Fields[i].Value, []byte(h.Value)) {
+		value := r.Fields[i].Value
+		switch {
+		case h.Value == HostValue:
+		case strings.EqualFold(h.Name, "User-Agent"):
+			if !bytes.HasPrefix(value, []byte(s.Agent)) {
+				return false
+			}
+		case string(value) != h.Value:
 			return false
 		}
 	}
@@ -58,15 +99,6 @@ func (s *Spec) wrote(r http1.Request) bool {
 
 // agents are the User-Agents of other checkers, and of the tools that people take for them.
 var agents = []struct{ prefix, title string }{
-	{"Amazon-Route53-Health-Check-Service", "Amazon Route 53's health check"},
-	{"GoogleHC/", "Google Cloud's health check"},
-	{"kube-probe/", "a Kubernetes kubelet's probe"},
-	{"Envoy/HC", "Envoy's health check"},
-	{"Consul Health Check", "Consul's health check"},
-	{"Load Balancer Agent", "Azure Load Balancer's probe"},
-	{"Mozilla/5.0 (compatible; Cloudflare-Traffic-Manager/", "Cloudflare's load balancing monitor"},
-	{"Blackbox", "Prometheus blackbox_exporter"},
 	{"curl/", "curl, not a load balancer"},
 	{"Wget/", "wget, not a load balancer"},
-	{"Go-http-client/", "a Go program: Traefik and Caddy check like this, and many others"},
 }

@@ -197,7 +197,11 @@ func (d *events) connect(f *flight, e loop.Event) bool {
 	}
 	f.connected = true
 	conn := f.conn
-	d.act(f, f.session.Handle(probe.Event{Kind: probe.Connected, At: time.Now()}))
+	connected := probe.Event{Kind: probe.Connected, At: time.Now()}
+	if f.plan.NeedsLocal() {
+		connected.Local, _ = d.loop.LocalAddr(conn)
+	}
+	d.act(f, f.session.Handle(connected))
 	return f.conn == conn
 }
 

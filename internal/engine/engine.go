@@ -192,7 +192,8 @@ func (e *Engine) split(rosters []triage.Roster) [][]task {
 		if !r.Routed {
 			continue
 		}
-		shared := probe.Compile(dialect.Get(triage.Own), r.HealthCheck)
+		shared := probe.Compile(dialect.Get(cmp.Or(r.HealthCheck.As, triage.Own)), r.HealthCheck)
+		shared.Cluster = string(r.Name)
 		for s := range parts {
 			parts[s] = append(parts[s], task{roster: r, plan: shared})
 		}

@@ -13,6 +13,9 @@ var (
 	lastTimestamp = describe("target_last_check_timestamp_seconds", "When the target's newest health check started, since 1970.", "group", "target", "address")
 )
 
+// inDetails is all of them.
+var inDetails = []metric{targetHealthy, lastDuration, lastTimestamp}
+
 // details collects the targets of some groups one by one.
 type details struct {
 	targets func(triage.GroupName) []triage.CheckStatus
@@ -21,9 +24,9 @@ type details struct {
 
 // Describe implements [prometheus.Collector].
 func (d details) Describe(out chan<- *prometheus.Desc) {
-	out <- targetHealthy
-	out <- lastDuration
-	out <- lastTimestamp
+	for _, m := range inDetails {
+		out <- m.Desc
+	}
 }
 
 // Collect implements [prometheus.Collector].
@@ -34,8 +37,8 @@ func (d details) Collect(out chan<- prometheus.Metric) {
 			if t.Key.Address.IsValid() {
 				address = t.Key.Address.String()
 			}
-			tell := func(desc *prometheus.Desc, value float64) {
-				out <- gauge(desc, value, string(group), string(t.Key.Target), address)
+			tell := func(m metric, value float64) {
+				out <- m.gauge(value, string(group), string(t.Key.Target), address)
 			}
 			healthy := 0.0
 			if t.Health.State == triage.Healthy {

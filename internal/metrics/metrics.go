@@ -15,10 +15,12 @@ import (
 	"log/slog"
 	"net/http"
 	"slices"
+	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	dto "github.com/prometheus/client_model/go"
 
 	"github.com/triage-lb/triage"
 )
@@ -36,6 +38,7 @@ type Config struct {
 // States is a group in numbers.
 type States struct {
 	Members     [numStates]int // how many are in each effective state, by the state's number
+	InRotation  int            // how many take requests; 0: clients are answered 503
 	FailingOpen bool           // none is healthy, so requests go to all that do not drain
 }
 
@@ -45,9 +48,9 @@ const numStates = triage.Unavailable + 1
 type Metrics struct {
 	cfg         Config
 	transitions transitions
-	collectors  []prometheus.Collector
-	summary     http.Handler  // what a scrape gets that names no group
-	detailed    chan struct{} // held by the one scrape that names groups: it is large
+	collectors  []prometheus.Collector // of the process and the Go runtime
+	summary     http.Handler           // what a scrape gets that names no group
+	detailed    chan struct{}          // held by the one scrape that names groups: it is large
 }
 
 // New returns the metrics of a balancer, with those of its process and of the Go runtime.
@@ -59,22 +62,25 @@ func New(cfg Config) *Metrics {
 	m.collectors = []prometheus.Collector{
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-		summary{m},
 	}
-	m.summary = m.handler()
+	m.summary = m.handler(summary{m})
 	return m
 }
 
 // Observe counts changes of state. It keeps nothing of the batch, and never waits for a scrape.
 func (m *Metrics) Observe(batch []triage.Transition) { m.transitions.observe(batch) }
 
-// Handler returns who answers one scrape, in the format that the request's Accept header asks for. Its query
-// parameter "name[]" picks metrics by name.
+// Handler returns who answers one scrape, in the format that the request's Accept header asks for. If there are names,
+// they are those of the request's query parameters "name[]", and only those metrics are told; one that there is not is a
+// [*triage.Error].
 //
 // Of each group in targets, every target is told one by one as well: three series each. One such scrape is
 // answered at a time, because each takes about 2 KB per target while it lasts. A group that is not checked is a
 // [*triage.Error] of KindNotFound.
-func (m *Metrics) Handler(targets []triage.GroupName) (http.Handler, error) {
+func (m *Metrics) Handler(targets []triage.GroupName, names []string) (http.Handler, error) {
+	if err := m.checkNames(names, len(targets) > 0); err != nil {
+		return nil, err
+	}
 	if len(targets) == 0 {
 		return m.summary, nil
 	}
@@ -82,7 +88,7 @@ func (m *Metrics) Handler(targets []triage.GroupName) (http.Handler, error) {
 	if err := m.know(targets); err != nil {
 		return nil, err
 	}
-	handler := m.handler(details{m.cfg.Targets, targets})
+	handler := m.handler(summary{m}, details{m.cfg.Targets, targets})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		select {
 		case m.detailed <- struct{}{}:
@@ -112,13 +118,24 @@ func (m *Metrics) know(names []triage.GroupName) error {
 	return nil
 }
 
-// handler answers with what all collectors say, the metrics' own and those given.
+// handler answers with what the collectors say, and with what is told of the process.
 func (m *Metrics) handler(more ...prometheus.Collector) http.Handler {
+	return promhttp.HandlerFor(m.gatherer(more...), promhttp.HandlerOpts{
+		ErrorLog:      slog.NewLogLogger(m.cfg.Log.Handler(), slog.LevelError),
+		ErrorHandling: promhttp.ContinueOnError, // the other metrics are still true
+	})
+}
+
+// gatherer returns who asks the collectors, and those of the process: without process_network_…, which the kernel counts
+// for all processes together (proc_pid_net(5): /proc/PID/net belongs to the network namespace), whatever the name says.
+func (m *Metrics) gatherer(more ...prometheus.Collector) prometheus.Gatherer {
 	registry := prometheus.NewRegistry() // not the library's own: what other packages put there is not ours to tell
 	registry.MustRegister(m.collectors...)
 	registry.MustRegister(more...)
-	return promhttp.HandlerFor(registry, promhttp.HandlerOpts{
-		ErrorLog:      slog.NewLogLogger(m.cfg.Log.Handler(), slog.LevelError),
-		ErrorHandling: promhttp.ContinueOnError, // the other metrics are still true
+	return prometheus.GathererFunc(func() ([]*dto.MetricFamily, error) {
+		families, err := registry.Gather()
+		return slices.DeleteFunc(families, func(f *dto.MetricFamily) bool {
+			return strings.HasPrefix(f.GetName(), "process_network_")
+		}), err
 	})
 }

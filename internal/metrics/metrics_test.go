@@ -25,7 +25,7 @@ import (
 
 // balancer is numbers as a balancer's parts would give them: group app is checked, group idle has nothing.
 func balancer() Config {
-	app := triage.GroupCheckStats{Group: "app"}
+	app := triage.GroupCheckStats{Group: "app", Doubted: 2}
 	app.Outcomes[triage.Matched] = 40
 	app.Outcomes[triage.CodeMismatch] = 7
 	app.Outcomes[triage.CheckerLate] = 3
@@ -41,7 +41,7 @@ func balancer() Config {
 			if g != "app" {
 				return States{}
 			}
-			return States{Members: [numStates]int{triage.Initial: 1, triage.Unhealthy: 2, triage.Draining: 1}, FailingOpen: true}
+			return States{Members: [numStates]int{triage.Initial: 1, triage.Unhealthy: 2, triage.Draining: 1}, InRotation: 3, FailingOpen: true}
 		},
 		Targets: func(g triage.GroupName) []triage.CheckStatus {
 			if g != "app" {
@@ -62,7 +62,7 @@ func balancer() Config {
 // scrape returns the metrics as Prometheus reads them, by their names and labels: `name{label="value"}`.
 func scrape(t testing.TB, m *Metrics, targets ...triage.GroupName) map[string]float64 {
 	t.Helper()
-	handler, err := m.Handler(targets)
+	handler, err := m.Handler(targets, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -161,6 +161,10 @@ func TestScrape(t *testing.T) {
 		`triage_targets{group="idle",state="healthy"}`:   0,
 		`triage_targets{group="idle",state="unhealthy"}`: 0,
 		`triage_targets{group="idle",state="draining"}`:  0,
+		`triage_group_in_rotation{group="app"}`:          3,
+		`triage_group_in_rotation{group="idle"}`:         0,
+		`triage_targets_not_trustworthy{group="app"}`:    2,
+		`triage_targets_not_trustworthy{group="idle"}`:   0,
 		`triage_group_failing_open{group="app"}`:         1,
 		`triage_group_failing_open{group="idle"}`:        0,
 
@@ -180,6 +184,11 @@ func TestScrape(t *testing.T) {
 	for _, name := range []string{"go_goroutines", "process_start_time_seconds"} {
 		if _, told := got[name]; !told && (name != "process_start_time_seconds" || runtime.GOOS == "linux") {
 			t.Errorf("%s is missing", name)
+		}
+	}
+	for name := range got {
+		if strings.HasPrefix(name, "process_network_") {
+			t.Errorf("%s is told, and counts the whole machine", name)
 		}
 	}
 }
@@ -213,9 +222,70 @@ func TestTargetsOnRequest(t *testing.T) {
 func TestUnknownGroup(t *testing.T) {
 	m := New(balancer())
 	for name, hint := range map[triage.GroupName]string{"ap": "did you mean app?", "nothing like it": "triage status lists the groups", "": "triage status lists the groups"} {
-		_, err := m.Handler([]triage.GroupName{"app", name})
+		_, err := m.Handler([]triage.GroupName{"app", name}, nil)
 		if triage.KindOf(err) != triage.KindNotFound || triage.HintOf(err) != hint || !strings.Contains(err.Error(), fmt.Sprintf("%q", name)) {
 			t.Errorf("%q: %v (%s)", name, err, triage.HintOf(err))
+		}
+	}
+}
+
+// TestMetricsByName: who asks for some metrics gets those, and who asks for one that there is not is told so, instead of
+// getting nothing.
+func TestMetricsByName(t *testing.T) {
+	m := New(balancer())
+	for _, name := range []string{"triage_checks_in_flight", "go_goroutines", "triage_target_healthy"} {
+		handler, err := m.Handler([]triage.GroupName{"app"}, []string{name})
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		w := httptest.NewRecorder()
+		handler.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics?name[]="+name, nil))
+		if !strings.Contains(w.Body.String(), "\n"+name) || strings.Count(w.Body.String(), "# TYPE") != 1 {
+			t.Errorf("%s: %s", name, w.Body)
+		}
+	}
+	for name, want := range map[string]struct {
+		kind triage.Kind
+		hint string
+	}{
+		"triage_checks_in_flght":      {triage.KindNotFound, "did you mean triage_checks_in_flight?"},
+		"node_load1":                  {triage.KindNotFound, "/metrics without name[] lists them"},
+		"":                            {triage.KindNotFound, "/metrics without name[] lists them"},
+		"process_network_receive_sum": {triage.KindNotFound, ""},
+		"triage_target_healthy":       {triage.KindInvalid, "add targets=GROUP"},
+	} {
+		_, err := m.Handler(nil, []string{"triage_targets", name})
+		if triage.KindOf(err) != want.kind || want.hint != "" && triage.HintOf(err) != want.hint {
+			t.Errorf("%q: %v (%s)", name, err, triage.HintOf(err))
+		}
+	}
+}
+
+// TestFormats is what docs/admin.md says of Accept.
+func TestFormats(t *testing.T) {
+	const (
+		text     = "text/plain; version=0.0.4"
+		protobuf = "application/vnd.google.protobuf"
+	)
+	m := New(balancer())
+	for accept, want := range map[string]string{
+		"":    text,
+		"*/*": text,
+		"application/openmetrics-text;version=1.0.0;q=0.6,text/plain;version=0.0.4;q=0.4":                                                 text,
+		"application/openmetrics-text; version=1.0.0":                                                                                     text,
+		"application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited;q=0.6,text/plain;version=0.0.4;q=0.5": protobuf,
+	} {
+		handler, err := m.Handler(nil, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := httptest.NewRequest(http.MethodGet, "/metrics", nil)
+		r.Header.Set("Accept", accept)
+		w := httptest.NewRecorder()
+		handler.ServeHTTP(w, r)
+		if got := w.Header().Get("Content-Type"); w.Code != http.StatusOK || !strings.HasPrefix(got, want) {
+			t.Errorf("%s: %d %s", accept, w.Code, got)
 		}
 	}
 }
@@ -255,8 +325,8 @@ func TestSeriesDoNotGrowWithTargets(t *testing.T) {
 		States: func(triage.GroupName) States { return States{Members: [numStates]int{1, 1, 1, 1, 1, 1, 1}} },
 	})
 	m.Observe(batch)
-	// Outcomes, buckets with sum, count and +Inf, states, transitions, failing open, doubts.
-	const perGroup = triage.NumOutcomes + len(triage.HistogramBounds) + 3 + 2*int(numStates) + 2
+	// Outcomes, buckets with sum, count and +Inf, states, transitions, in rotation, failing open, not trustworthy, doubts.
+	const perGroup = triage.NumOutcomes + len(triage.HistogramBounds) + 3 + 2*int(numStates) + 4
 	const others = 6 + len(triage.HistogramBounds) + 3
 	series := 0
 	for name := range scrape(t, m) {
@@ -341,7 +411,7 @@ func BenchmarkScrapeTargets(b *testing.B) {
 	m := New(cfg)
 	b.ReportAllocs()
 	for b.Loop() {
-		handler, err := m.Handler([]triage.GroupName{"app"})
+		handler, err := m.Handler([]triage.GroupName{"app"}, nil)
 		if err != nil {
 			b.Fatal(err)
 		}

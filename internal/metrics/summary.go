@@ -21,13 +21,17 @@ var (
 	connectionsKept = describe("check_connections_kept", "Connections that are kept from one health check to the next.")
 
 	targetsByState = describe("targets", "Targets by state.", "group", "state")
+	inRotation     = describe("group_in_rotation", "How many targets of the group take requests: the healthy ones, all while failing open. 0: clients are answered 503.", "group")
 	failingOpen    = describe("group_failing_open", "1 while no target of the group is healthy and requests go to all of them, else 0.", "group")
+	notTrustworthy = describe("targets_not_trustworthy", "Targets whose last three health checks said nothing about them, so that their state is old news.", "group")
 	entered        = describe("transitions_total", "Changes of a target's state, by the new state.", "group", "to")
 	doubts         = describe("doubts_total", "Targets that became not trustworthy: three health checks in a row said nothing about them.", "group")
 )
 
-func describe(name, help string, labels ...string) *prometheus.Desc {
-	return prometheus.NewDesc(prometheus.BuildFQName("triage", "", name), help, labels, nil)
+// inSummary is all of them.
+var inSummary = []metric{
+	buildInfo, checksEnded, checkDuration, startLag, checksInFlight, checksWaiting, inFlightLimit, connectionsKept,
+	targetsByState, inRotation, failingOpen, notTrustworthy, entered, doubts,
 }
 
 // summary collects what does not depend on the number of targets.
@@ -35,23 +39,20 @@ type summary struct{ *Metrics }
 
 // Describe implements [prometheus.Collector].
 func (s summary) Describe(out chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{
-		buildInfo, checksEnded, checkDuration, startLag, checksInFlight, checksWaiting, inFlightLimit, connectionsKept,
-		targetsByState, failingOpen, entered, doubts,
-	} {
-		out <- d
+	for _, m := range inSummary {
+		out <- m.Desc
 	}
 }
 
 // Collect implements [prometheus.Collector].
 func (s summary) Collect(out chan<- prometheus.Metric) {
-	out <- gauge(buildInfo, 1, s.cfg.Version, runtime.Version())
+	out <- buildInfo.gauge(1, s.cfg.Version, runtime.Version())
 	stats := s.cfg.Checks()
-	out <- histogram(startLag, stats.Lag)
-	out <- gauge(checksInFlight, float64(stats.InFlight))
-	out <- gauge(checksWaiting, float64(stats.Waiting))
-	out <- gauge(inFlightLimit, float64(stats.MaxInFlight))
-	out <- gauge(connectionsKept, float64(stats.Connections))
+	out <- startLag.histogram(stats.Lag)
+	out <- checksInFlight.gauge(float64(stats.InFlight))
+	out <- checksWaiting.gauge(float64(stats.Waiting))
+	out <- inFlightLimit.gauge(float64(stats.MaxInFlight))
+	out <- connectionsKept.gauge(float64(stats.Connections))
 	changed := s.transitions.read(stats.Groups)
 	for i := range stats.Groups {
 		g := &stats.Groups[i]
@@ -66,10 +67,11 @@ func (s summary) Collect(out chan<- prometheus.Metric) {
 func collectChecks(out chan<- prometheus.Metric, g *triage.GroupCheckStats) {
 	for o, info := range triage.Outcomes {
 		if n := g.Outcomes[o]; n > 0 || o == triage.OutOfResources || o == triage.CheckerLate {
-			out <- counter(checksEnded, n, string(g.Group), info.Name, info.Verdict.String())
+			out <- checksEnded.counter(n, string(g.Group), info.Name, info.Verdict.String())
 		}
 	}
-	out <- histogram(checkDuration, g.Took, string(g.Group))
+	out <- checkDuration.histogram(g.Took, string(g.Group))
+	out <- notTrustworthy.gauge(float64(g.Doubted), string(g.Group))
 }
 
 // collectStates tells the states that a checked target is in, also when none is, and the others when there is one.
@@ -77,43 +79,23 @@ func collectStates(out chan<- prometheus.Metric, group triage.GroupName, s State
 	for i, n := range s.Members {
 		state := triage.State(i)
 		if usual := state <= triage.Unhealthy || state == triage.Draining; usual || n > 0 {
-			out <- gauge(targetsByState, float64(n), string(group), state.String())
+			out <- targetsByState.gauge(float64(n), string(group), state.String())
 		}
 	}
+	out <- inRotation.gauge(float64(s.InRotation), string(group))
 	open := 0.0
 	if s.FailingOpen {
 		open = 1
 	}
-	out <- gauge(failingOpen, open, string(group))
+	out <- failingOpen.gauge(open, string(group))
 }
 
 // collectChanges tells the transitions, the usual two from the start.
 func collectChanges(out chan<- prometheus.Metric, group triage.GroupName, c *changes) {
 	for i, n := range c.to {
 		if state := triage.State(i); n > 0 || state == triage.Healthy || state == triage.Unhealthy {
-			out <- counter(entered, n, string(group), state.String())
+			out <- entered.counter(n, string(group), state.String())
 		}
 	}
-	out <- counter(doubts, c.doubts, string(group))
-}
-
-func gauge(d *prometheus.Desc, value float64, labels ...string) prometheus.Metric {
-	return prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, labels...)
-}
-
-func counter(d *prometheus.Desc, n uint64, labels ...string) prometheus.Metric {
-	return prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(n), labels...)
-}
-
-// histogram tells the buckets as Prometheus wants them: each with all that is below it.
-func histogram(d *prometheus.Desc, h triage.Histogram, labels ...string) prometheus.Metric {
-	buckets := make(map[float64]uint64, len(triage.HistogramBounds))
-	var count uint64
-	for i, n := range h.Counts {
-		count += n
-		if i < len(triage.HistogramBounds) {
-			buckets[triage.HistogramBounds[i].Seconds()] = count
-		}
-	}
-	return prometheus.MustNewConstHistogram(d, count, h.Sum.Seconds(), buckets, labels...)
+	out <- doubts.counter(c.doubts, string(group))
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/triage-lb/triage"
+	"github.com/triage-lb/triage/internal/dialect"
 	"github.com/triage-lb/triage/internal/http1"
 )
 
@@ -102,7 +103,7 @@ func (a *answer) readHead(p *Plan) (rest []byte, o triage.Outcome, detail string
 
 func (a *answer) beginBody(p *Plan, r http1.Response, n int) (rest []byte, o triage.Outcome, detail string, decided bool) {
 	a.status = r.Status
-	framing, err := r.Framing("GET")
+	framing, err := r.Framing(p.method())
 	if err != nil {
 		return nil, triage.NotHTTP, err.Error(), true
 	}
@@ -110,17 +111,18 @@ func (a *answer) beginBody(p *Plan, r http1.Response, n int) (rest []byte, o tri
 	a.keeps = r.Persistent()
 	a.body = http1.NewBody(framing)
 	a.head, rest = a.buf[:n], a.buf[n:]
-	if framing.Kind == http1.UntilClose && p.Dialect.FramedBody && p.Codes.Match(a.status) {
+	if framing.Kind == http1.UntilClose && p.Dialect.Body.Need == dialect.BodyFramed && p.Codes.Match(a.status) {
 		return nil, triage.BodyUnframed, "", true
 	}
 	return rest, 0, "", false
 }
 
 func (a *answer) readBody(p *Plan, b []byte) (o triage.Outcome, detail string, decided bool) {
-	for !a.body.Done() && len(b) > 0 && a.size <= maxBody {
+	wants := p.wants()
+	for !a.body.Done() && len(b) > 0 && a.size < wants {
 		data, n, err := a.body.Next(b)
-		a.keep(p, data)
-		if err != nil {
+		a.keep(p, data[:min(int64(len(data)), wants-a.size)])
+		if err != nil && a.size < wants {
 			detail := err.Error()
 			if errors.Is(err, http1.ErrTooLarge) {
 				detail = "more chunk extensions or trailers than allowed"
@@ -133,7 +135,7 @@ func (a *answer) readBody(p *Plan, b []byte) (o triage.Outcome, detail string, d
 		b = b[n:]
 	}
 	a.complete, a.surplus = a.body.Done(), len(b) > 0
-	if a.complete || a.size > maxBody {
+	if a.complete || a.size >= wants {
 		return a.judge(p, triage.Matched), "", true
 	}
 	return 0, "", false

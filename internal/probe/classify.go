@@ -47,6 +47,9 @@ func classifyHandshake(err error) (triage.Outcome, string) {
 	if notTLS, ok := errors.AsType[tls.RecordHeaderError](err); ok {
 		return triage.TLSNotSpoken, fmt.Sprintf("it answers with %s", quoteStart(notTLS.RecordHeader[:]))
 	}
+	if untrusted, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+		return triage.TLSUntrusted, untrusting(untrusted.Err)
+	}
 	if alert, ok := alertIn(err); ok {
 		return triage.TLSRefused, "the target's alert: " + alert
 	}

@@ -10,11 +10,14 @@
 // serves one goroutine at a time; it starts none, but TLS runs as a coroutine of whoever drives the
 // session, and has to be driven to its end, by the verdict or by [Session.Stop].
 //
-// The package does not resolve names, schedule anything, follow redirects, or decide about health.
+// Where the dialect follows redirects, a session does, on a new connection for each, but only to the address that it
+// was given to ask. The package does not resolve names, schedule anything, or decide about health.
 package probe
 
 import (
+	"cmp"
 	"crypto/tls"
+	"crypto/x509"
 	"net/netip"
 	"time"
 
@@ -30,11 +33,15 @@ type Plan struct {
 	Path     string
 	Host     string           // Host header instead of the dialect's; "" keeps its rule
 	Extra    []dialect.Header // header lines after the dialect's own
+	Node     netip.AddrPort   // for dialects that send the balancer's own address; not valid: our end of the connection, and the target's port
+	Cluster  string           // for dialects that send the group's name; "": the target's address
 	Codes    triage.Matcher
-	Timeout  time.Duration // for the whole check, from before the connect to the last byte
-	KeepBody int           // bytes of content kept in the exchange; Compile sets DefaultKeepBody
-	Reuse    bool          // ask on the connection of the check before, where that may be
-	tls      *tls.Config
+	Timeout  time.Duration  // for the whole check, from before the connect to the last byte
+	KeepBody int            // bytes of content kept in the exchange; Compile sets DefaultKeepBody
+	KeepTLS  bool           // the exchange shows what the handshake did, certificates verified or not
+	Roots    *x509.CertPool // that certificates are verified with; nil: the system's
+	Reuse    bool           // ask on the connection of the check before, where that may be
+	tls      *tls.Config    // shared by all targets; where each needs its own, a copy of it
 }
 
 // DefaultKeepBody is how much of an answer's content an exchange keeps: enough for an error page's title and
@@ -58,12 +65,70 @@ func Compile(spec *dialect.Spec, c triage.HealthCheck) *Plan {
 		Codes:    c.SuccessCodes,
 		Timeout:  c.Timeout,
 		KeepBody: DefaultKeepBody,
-		Reuse:    c.ReuseConnection && c.Protocol.Asks(),
+		Reuse:    c.ReuseConnection && c.Protocol.Asks() && !spec.HTTP10 && spec.Host != dialect.HostNode,
 	}
-	if c.Protocol.Encrypted() {
+	if c.Protocol.Encrypted() || p.follows() {
 		p.tls = spec.TLS.Config()
 	}
 	return p
+}
+
+// follows reports whether there are redirects that the dialect follows.
+func (p *Plan) follows() bool { return p.Dialect.Redirects != dialect.RedirectsJudged }
+
+// NeedsLocal reports whether the request depends on our end of the connection: whether [Connected] must come with Local.
+func (p *Plan) NeedsLocal() bool { return p.Dialect.Host == dialect.HostNode && !p.Node.IsValid() }
+
+// Named reports whether the target's name, as a person has written it, matters in the dialect: it is sent, or the
+// certificate must be for it. The name is in the target's ID.
+func (p *Plan) Named() bool { return p.sendsName() || p.Dialect.TLS.SNI }
+
+// sendsName reports whether the dialect's Host header is the target's name.
+func (p *Plan) sendsName() bool {
+	return p.Dialect.Host == dialect.HostTyped || p.Dialect.Host == dialect.HostTypedPort
+}
+
+// typed is the target's name as a person has written it; "" if that is an address, or if it does not matter in the
+// dialect.
+func (p *Plan) typed(key triage.Key) string {
+	if !p.Named() {
+		return ""
+	}
+	host, _, err := key.Target.Split()
+	if err != nil {
+		return ""
+	}
+	if _, err := netip.ParseAddr(host); err == nil {
+		return ""
+	}
+	return host
+}
+
+// question sets q to what the plan asks the target of an exchange whose connection is made.
+func (p *Plan) question(q *dialect.Question, x *triage.Exchange) {
+	q.Protocol, q.Address, q.Path = p.Protocol, x.Address, p.Path
+	q.Node, q.Cluster = p.Node, p.Cluster
+	q.Host, q.Extra, q.Keep = p.Host, p.Extra, p.Reuse
+	if p.Named() {
+		q.Typed = p.typed(x.Key)
+	}
+	if p.NeedsLocal() && x.Local.IsValid() {
+		q.Node = netip.AddrPortFrom(x.Local.Addr(), x.Address.Port())
+	}
+}
+
+// method is that of the plan's requests.
+func (p *Plan) method() string { return cmp.Or(p.Dialect.Method, "GET") }
+
+// wants is how many bytes of content decide a check: with more of them, the rest is not waited for.
+func (p *Plan) wants() int64 {
+	switch body := p.Dialect.Body; body.Need {
+	case dialect.BodyUnread:
+		return 0
+	case dialect.BodyFirst:
+		return min(int64(body.Limit), maxBody)
+	}
+	return maxBody + 1
 }
 
 // With returns a copy of the plan that sends another Host header ("" keeps it) and further header lines:

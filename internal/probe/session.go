@@ -1,6 +1,7 @@
 package probe
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 
@@ -19,6 +20,7 @@ type Session struct {
 	tls     *tlsStream
 	answer  answer
 	request []byte
+	journey *journey // nil until the check has met a redirect that the dialect may follow
 }
 
 // stage is where a session stands: it decides what a passed deadline means.
@@ -45,15 +47,11 @@ func (p *Plan) Start(key triage.Key, now time.Time) (*Session, Action) {
 // connection was kept, key and plan must be those of the check before, and the first action is to write; call
 // [Session.Stop] first if it has been lost.
 func (s *Session) Begin(p *Plan, key triage.Key, now time.Time) Action {
-	s.x = triage.Exchange{
-		Key:     key,
-		Address: p.address(key),
-		Dialect: p.Dialect.Name,
-		Started: now,
-		Timing:  triage.NoTiming(),
-		Reused:  s.open,
-	}
-	s.plan, s.mark = p, now
+	x := &s.x
+	*x = triage.Exchange{} // not a literal with fields: that would be made beside it and copied, for each check
+	x.Key, x.Address, x.Dialect = key, p.address(key), p.Dialect.Name
+	x.Started, x.Timing, x.Reused = now, triage.NoTiming(), s.open
+	s.plan, s.mark, s.journey = p, now, nil
 	s.answer.reset()
 	if s.open {
 		s.open = false
@@ -102,7 +100,7 @@ func (s *Session) Stop() {
 // check for long. A connection that is kept stays.
 func (s *Session) Rest() {
 	s.answer.reset()
-	s.x = triage.Exchange{}
+	s.x, s.journey = triage.Exchange{}, nil
 	if s.tls == nil {
 		s.plan = nil
 	}
@@ -111,12 +109,12 @@ func (s *Session) Rest() {
 func (s *Session) connected(e Event) Action {
 	s.x.Local = e.Local
 	s.enter(triage.PhaseConnect, e.At)
-	switch {
-	case s.plan.Protocol == triage.TCP:
+	switch protocol := s.protocol(); {
+	case protocol == triage.TCP:
 		return s.verdict(triage.Connected, "", e.At)
-	case s.plan.Protocol.Encrypted():
+	case protocol.Encrypted():
 		s.stage = handshaking
-		s.tls = newTLSStream(s.plan.tls, s.x.Address)
+		s.tls = newTLSStream(s.tlsConfig(e.At), s.x.Address)
 		return s.encrypted(e)
 	}
 	return s.ask(e.At)
@@ -125,14 +123,14 @@ func (s *Session) connected(e Event) Action {
 // ask writes the request.
 func (s *Session) ask(now time.Time) Action {
 	s.stage = asking
-	s.request = s.plan.Dialect.AppendRequest(s.request[:0], dialect.Question{
-		Protocol: s.plan.Protocol,
-		Address:  s.x.Address,
-		Path:     s.plan.Path,
-		Host:     s.plan.Host,
-		Extra:    s.plan.Extra,
-		Keep:     s.plan.Reuse,
-	})
+	var q dialect.Question
+	s.plan.question(&q, &s.x)
+	spec := s.plan.Dialect
+	if s.journey != nil {
+		spec = s.journey.spec
+		s.journey.question(&q)
+	}
+	s.request = spec.AppendRequest(s.request[:0], q)
 	s.x.Sent = s.request
 	if s.tls == nil {
 		return Action{Kind: Write, Data: s.request}
@@ -142,6 +140,14 @@ func (s *Session) ask(now time.Time) Action {
 		return s.tlsEnded(err, now)
 	}
 	return Action{Kind: Write, Data: out}
+}
+
+// protocol is how the target is asked: as the plan says, until a redirect says otherwise.
+func (s *Session) protocol() triage.Protocol {
+	if s.journey != nil {
+		return triage.Protocol(s.journey.url.Scheme)
+	}
+	return s.plan.Protocol
 }
 
 // plain handles what happens on the connection, or inside TLS, once the request may be sent.
@@ -178,12 +184,12 @@ func (s *Session) ended(how string, err error, at time.Time) Action {
 	return s.verdict(o, detail, at)
 }
 
-// again asks on a new connection, because the kept one died before the first byte of an answer. That is no fault of the
-// target: it may end a connection that is idle whenever it likes (RFC 9112 section 9.5).
+// again asks on a new connection: where a redirect leads, or because the kept one died before the first byte of an
+// answer. That is no fault of the target: it may end a connection that is idle whenever it likes (RFC 9112 section 9.5).
 func (s *Session) again(at time.Time) Action {
 	s.Stop()
 	s.answer.reset()
-	s.x.Reused, s.x.Timing = false, triage.NoTiming()
+	s.x.Reused, s.x.Timing, s.x.TLS = false, triage.NoTiming(), nil
 	s.stage, s.mark = connecting, at
 	return Action{Kind: Dial}
 }
@@ -192,9 +198,15 @@ func (s *Session) data(e Event) Action {
 	if s.x.Timing[triage.PhaseFirstByte] < 0 {
 		s.enter(triage.PhaseFirstByte, e.At)
 	}
+	began := s.answer.headDone
 	o, detail, decided := s.answer.read(s.plan, e.Data)
 	if s.x.Reused && s.answer.headDone && s.answer.status == 408 {
 		return s.again(e.At) // the server gave up waiting as our question was on its way (RFC 9110 section 15.5.9)
+	}
+	if s.answer.headDone && !began && s.plan.follows() {
+		if a, moved := s.redirect(e.At); moved {
+			return a
+		}
 	}
 	if decided {
 		return s.verdict(o, detail, e.At)
@@ -218,7 +230,7 @@ func (s *Session) timeout() triage.Outcome {
 	case connecting:
 		return triage.ConnectTimeout
 	case handshaking, finishing:
-		return triage.TLSTimeout
+		return cmp.Or(s.x.Outcome, triage.TLSTimeout) // it is decided while our alert is on its way
 	case readingBody:
 		if !s.plan.Codes.Match(s.answer.status) {
 			return triage.CodeMismatch // the head has decided; the rest would have been evidence
@@ -231,7 +243,7 @@ func (s *Session) timeout() triage.Outcome {
 // limit names the deadline that passed, if that is what decided.
 func (s *Session) limit(o triage.Outcome) string {
 	if !o.TimedOut() {
-		return ""
+		return s.x.Detail
 	}
 	return fmt.Sprintf("the limit is %s", s.plan.Timeout)
 }
@@ -243,10 +255,13 @@ func (s *Session) verdict(o triage.Outcome, detail string, at time.Time) Action 
 		s.enter(triage.PhaseBody, at)
 	}
 	s.stage = done
+	if s.journey != nil {
+		detail = cmp.Or(detail, s.journey.stopped)
+	}
 	s.x.Outcome, s.x.Detail = o, detail
 	s.x.Took = at.Sub(s.x.Started)
 	s.answer.show(&s.x)
-	if s.plan.Reuse && o == triage.Matched && s.answer.persistent() {
+	if s.plan.Reuse && o == triage.Matched && s.answer.persistent() && len(s.x.Redirects) == 0 {
 		s.open = true
 		return Action{Kind: Done, Close: s.plan.Dialect.Close, Keep: true}
 	}

@@ -124,7 +124,10 @@ func (c *memConn) SetWriteDeadline(time.Time) error { return nil }
 func (s *Session) encrypted(e Event) Action {
 	c := &s.tls.conn
 	if s.stage == finishing {
-		if e.Kind == Written {
+		switch {
+		case s.x.Outcome != triage.NotChecked:
+			return s.verdict(s.x.Outcome, s.x.Detail, e.At) // whatever became of our alert
+		case e.Kind == Written:
 			return s.verdict(triage.Handshaken, "", e.At)
 		}
 		return s.verdict(triage.TLSClosed, "before our last message", e.At)
@@ -195,6 +198,10 @@ func (s *Session) tlsEnded(err error, at time.Time) Action {
 	_, alerted := alertIn(err)
 	if s.stage == handshaking || alerted && s.answer.empty() {
 		o, detail := classifyHandshake(err)
+		if alert := s.tls.conn.out; o == triage.TLSUntrusted && len(alert) > 0 {
+			s.stage, s.x.Outcome, s.x.Detail = finishing, o, detail
+			return Action{Kind: Write, Data: alert} // the target's log says why, as after the real check
+		}
 		return s.verdict(o, detail, at)
 	}
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {

@@ -1,0 +1,66 @@
+package dialect
+
+import (
+	"crypto/tls"
+	"time"
+
+	"github.com/triage-lb/triage"
+)
+
+const (
+	// goClient is the source of what was measured of Go's HTTP client, for products that are built on it.
+	goClient = "a client of Go 1.26's net/http with the same settings, not the product itself"
+
+	traefikSource = "traefik, pkg/healthcheck, v3.7"
+)
+
+// traefik is the health check of a service.
+var traefik = Spec{
+	Name:      triage.Traefik,
+	Title:     "Traefik",
+	Protocols: []triage.Protocol{triage.TCP, triage.HTTP, triage.HTTPS},
+
+	Host:  HostTyped,
+	Agent: "Go-http-client/",
+	Form:  true,
+	Headers: []Header{
+		{"Host", HostValue},
+		{"User-Agent", "Go-http-client/1.1"},
+		{"Accept-Encoding", "gzip"},
+	},
+	Settable: true, HostSettable: true,
+
+	Codes:      triage.MatchCodes(200, 399),
+	LegalCodes: triage.MatchCodes(100, 599),
+	Redirects:  RedirectsFollowed,
+	Body:       BodyRule{Need: BodyUnread},
+
+	TLS: TLSRule{Verify: true, SNI: true, Min: tls.VersionTLS12, Max: tls.VersionTLS13},
+
+	Timing: Timing{
+		Interval: 30 * time.Second, Timeout: 5 * time.Second,
+		Thresholds:   triage.Thresholds{Healthy: 1, Unhealthy: 1},
+		MinThreshold: 1, MaxThreshold: 1,
+	},
+	First: FirstHealthy,
+
+	Shows: "Log says",
+	words: serverStatus,
+	Facts: []Fact{
+		{"request", "GET over HTTP/1.1 with Host, User-Agent Go-http-client/1.1 and Accept-Encoding: gzip", Measured, goClient},
+		{"request", "method and headers can be set", Documented, traefikSource},
+		{"host", "host and port of the server's URL, or hostname", Documented, traefikSource},
+		{"codes", "200-399 passes, or exactly the one status that is set", Documented, traefikSource},
+		{"redirects", "followed, 10 at most, unless followRedirects is false", Documented, "traefik, HTTP dynamic configuration, v3.7"},
+		{"body", "closed unread", Documented, traefikSource},
+		{"tls", "verified unless the service's serversTransport says insecureSkipVerify", Documented, "traefik, service transport, v3.7"},
+		{"tls", "the name as typed is sent (SNI), an address never; TLS 1.2 and 1.3", Measured, goClient},
+		{"close", "after an answer with content, since that is left unread; kept after one without", Measured, goClient},
+		{"timing", "interval 30 s, timeout 5 s, by a ticker: start to start; no thresholds, one result decides", Documented, traefikSource},
+		{"states", "UP, and the first check comes after one whole interval", Documented, traefikSource},
+		{"words", "UP and DOWN, and the error text for a wrong status", Documented, traefikSource},
+		{"words", "for other failures, the plain words of the outcome", Assumed, ""},
+		{"not here", "the servers of a service are checked one after another, so one that hangs delays the others", Documented, traefikSource},
+		{"not here", "send and expect of TCP checks, gRPC, proxies of the environment", Documented, traefikSource},
+	},
+}
