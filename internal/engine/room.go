@@ -81,7 +81,7 @@ func (r *room) next(now moment) *slot {
 	return nil
 }
 
-// has reports whether there is room for one more check.
+// has reports whether there is room for one more check, and notes when it is our own bound of handshakes that says no.
 func (r *room) has(n need, now moment) bool {
 	if n == needNothing {
 		return true
