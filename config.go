@@ -208,12 +208,12 @@ func (ps *Problems) name(name, what string) {
 
 func (ps *Problems) duration(key string, d, low, high time.Duration) {
 	if d < low || d > high {
-		ps.errorf(key, "%s %s is outside %s-%s", key, written(d), written(low), written(high))
+		ps.errorf(key, "%s %s is outside %s-%s", key, DurationText(d), DurationText(low), DurationText(high))
 	}
 }
 
-// written is a duration as people write it: 1h, not 1h0m0s.
-func written(d time.Duration) string {
+// DurationText is a duration as people write it: 1h, not 1h0m0s.
+func DurationText(d time.Duration) string {
 	s := d.String()
 	if strings.HasSuffix(s, "m0s") {
 		s = strings.TrimSuffix(s, "0s")

@@ -63,19 +63,19 @@ func DefaultHealthCheck() HealthCheck {
 func (c HealthCheck) Validate() Problems {
 	var ps Problems
 	if c.Interval < MinInterval || c.Interval > MaxInterval {
-		ps.errorf("interval", "interval %s is outside %s-%s", written(c.Interval), written(MinInterval), written(MaxInterval))
+		ps.errorf("interval", "interval %s is outside %s-%s", DurationText(c.Interval), DurationText(MinInterval), DurationText(MaxInterval))
 	}
 	switch {
 	case c.Timeout < MinTimeout:
-		ps.errorf("timeout", "timeout %s is below %s", written(c.Timeout), written(MinTimeout))
+		ps.errorf("timeout", "timeout %s is below %s", DurationText(c.Timeout), DurationText(MinTimeout))
 	case c.outlasts(c.Interval):
 		far, _ := c.apart()
-		ps.errorf("timeout", "timeout %s must be %s the interval %s, so that one check ends before the next begins", written(c.Timeout), far, written(c.Interval))
+		ps.errorf("timeout", "timeout %s must be %s the interval %s, so that one check ends before the next begins", DurationText(c.Timeout), far, DurationText(c.Interval))
 	}
 	c.otherInterval(&ps, "unhealthy_interval", c.UnhealthyInterval)
 	c.otherInterval(&ps, "transition_interval", c.TransitionInterval)
 	if most := c.shortest() / 2; c.Jitter < 0 || c.Jitter > most {
-		ps.errorf("jitter", "jitter %s is outside 0s-%s, half of the shortest interval", written(c.Jitter), written(most))
+		ps.errorf("jitter", "jitter %s is outside 0s-%s, half of the shortest interval", DurationText(c.Jitter), DurationText(most))
 	}
 	ps.threshold("healthy_threshold", c.Thresholds.Healthy)
 	ps.threshold("unhealthy_threshold", c.Thresholds.Unhealthy)
@@ -123,10 +123,10 @@ func (c HealthCheck) otherInterval(ps *Problems, key string, d time.Duration) {
 	switch {
 	case d == 0:
 	case d < MinInterval || d > MaxInterval:
-		ps.errorf(key, "%s %s is outside %s-%s", name, written(d), written(MinInterval), written(MaxInterval))
+		ps.errorf(key, "%s %s is outside %s-%s", name, DurationText(d), DurationText(MinInterval), DurationText(MaxInterval))
 	case c.outlasts(d):
 		_, far := c.apart()
-		ps.errorf(key, "%s %s must be %s the timeout %s, so that one check ends before the next begins", name, written(d), far, written(c.Timeout))
+		ps.errorf(key, "%s %s must be %s the timeout %s, so that one check ends before the next begins", name, DurationText(d), far, DurationText(c.Timeout))
 	}
 }
 

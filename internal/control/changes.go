@@ -71,10 +71,10 @@ func groupChanges(old, news triage.Group, say func(format string, args ...any)) 
 	}{
 		{"protocol", old.Protocol, news.Protocol},
 		{"none_healthy", old.NoneHealthy, news.NoneHealthy},
-		{"deregistration_delay", durationText(old.DeregistrationDelay), durationText(news.DeregistrationDelay)},
-		{"connect_timeout", durationText(old.ConnectTimeout), durationText(news.ConnectTimeout)},
-		{"response_timeout", durationText(old.ResponseTimeout), durationText(news.ResponseTimeout)},
-		{"idle_timeout", durationText(old.IdleTimeout), durationText(news.IdleTimeout)},
+		{"deregistration_delay", triage.DurationText(old.DeregistrationDelay), triage.DurationText(news.DeregistrationDelay)},
+		{"connect_timeout", triage.DurationText(old.ConnectTimeout), triage.DurationText(news.ConnectTimeout)},
+		{"response_timeout", triage.DurationText(old.ResponseTimeout), triage.DurationText(news.ResponseTimeout)},
+		{"idle_timeout", triage.DurationText(old.IdleTimeout), triage.DurationText(news.IdleTimeout)},
 	} {
 		if s.was != s.will {
 			say("group %s: %s %s, was %s", news.Name, s.key, s.will, s.was)

@@ -46,7 +46,7 @@ func validate(c triage.Config) triage.Problems {
 		if usual := defaultsOf(g.HealthCheck.As).Timeout; usual == g.HealthCheck.Timeout {
 			for i := range ps {
 				if ps[i].Path == m.at+"timeout" {
-					ps[i].Hint = fmt.Sprintf("%s is the timeout of %s, where the file names none", durationText(usual), m.spec.Name)
+					ps[i].Hint = fmt.Sprintf("%s is the timeout of %s, where the file names none", triage.DurationText(usual), m.spec.Name)
 				}
 			}
 		}
@@ -116,7 +116,7 @@ func (m *fit) beyond(key, value, legal string) {
 
 func (m *fit) duration(key string, d, least, most time.Duration) {
 	if d < least || most > 0 && d > most {
-		m.beyond(key, durationText(d), legalRange(durationText, least, most))
+		m.beyond(key, triage.DurationText(d), legalRange(triage.DurationText, least, most))
 	}
 }
 
@@ -152,8 +152,8 @@ func defaulted(was, is triage.HealthCheck, named func(key string) bool) []string
 	for _, s := range []struct{ key, was, is string }{
 		{"protocol", string(was.Protocol), string(is.Protocol)},
 		{"success_codes", was.SuccessCodes.String(), is.SuccessCodes.String()},
-		{"interval", durationText(was.Interval), durationText(is.Interval)},
-		{"timeout", durationText(was.Timeout), durationText(is.Timeout)},
+		{"interval", triage.DurationText(was.Interval), triage.DurationText(is.Interval)},
+		{"timeout", triage.DurationText(was.Timeout), triage.DurationText(is.Timeout)},
 		{"healthy_threshold", fmt.Sprint(was.Thresholds.Healthy), fmt.Sprint(is.Thresholds.Healthy)},
 		{"unhealthy_threshold", fmt.Sprint(was.Thresholds.Unhealthy), fmt.Sprint(is.Thresholds.Unhealthy)},
 	} {

@@ -66,10 +66,10 @@ func slowness(g triage.Group, check *node) []string {
 	}
 	var found []string
 	if _, most := g.HealthCheck.Noticed(); most > longNoticed {
-		found = append(found, fmt.Sprintf("a target of group %q that fails may take requests for another %s, until the check has noticed", g.Name, durationText(most)))
+		found = append(found, fmt.Sprintf("a target of group %q that fails may take requests for another %s, until the check has noticed", g.Name, triage.DurationText(most)))
 	}
 	if most := g.HealthCheck.Restored(); most > longRestored {
-		found = append(found, fmt.Sprintf("a target of group %q that works again may stay out for another %s, until the check has noticed", g.Name, durationText(most)))
+		found = append(found, fmt.Sprintf("a target of group %q that works again may stay out for another %s, until the check has noticed", g.Name, triage.DurationText(most)))
 	}
 	return found
 }

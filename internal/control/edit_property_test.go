@@ -357,7 +357,7 @@ func linesOf(f *File, start, end int) (int, int) {
 func editTo(c triage.HealthCheck) HealthCheckEdit {
 	v := viewOf(c)
 	as, protocol, codes := asText(c), string(c.Protocol), c.SuccessCodes.String()
-	unhealthy, transition, jitter := durationText(c.UnhealthyInterval), durationText(c.TransitionInterval), durationText(c.Jitter)
+	unhealthy, transition, jitter := triage.DurationText(c.UnhealthyInterval), triage.DurationText(c.TransitionInterval), triage.DurationText(c.Jitter)
 	return HealthCheckEdit{
 		As: &as, Protocol: &protocol, Path: &c.Path, SuccessCodes: &codes, Interval: &v.Interval, Timeout: &v.Timeout,
 		HealthyThreshold: &v.HealthyThreshold, UnhealthyThreshold: &v.UnhealthyThreshold,

@@ -5,7 +5,6 @@ import (
 	"context"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/triage-lb/triage"
@@ -131,7 +130,7 @@ func lastCheck(c triage.LastCheck) *CheckView {
 func viewOf(h triage.HealthCheck) HealthCheckView {
 	v := HealthCheckView{
 		As: h.As, Protocol: h.Protocol, Port: trafficPort,
-		Interval: durationText(h.Interval), Timeout: durationText(h.Timeout),
+		Interval: triage.DurationText(h.Interval), Timeout: triage.DurationText(h.Timeout),
 		HealthyThreshold: h.Thresholds.Healthy, UnhealthyThreshold: h.Thresholds.Unhealthy,
 	}
 	if h.Port != 0 {
@@ -149,17 +148,5 @@ func ifSet(d time.Duration) string {
 	if d == 0 {
 		return ""
 	}
-	return durationText(d)
-}
-
-// durationText is Go's text without the parts that are zero: 1m, not 1m0s.
-func durationText(d time.Duration) string {
-	s := d.String()
-	if strings.HasSuffix(s, "m0s") {
-		s = strings.TrimSuffix(s, "0s")
-	}
-	if strings.HasSuffix(s, "h0m") {
-		s = strings.TrimSuffix(s, "0m")
-	}
-	return s
+	return triage.DurationText(d)
 }
