@@ -48,21 +48,23 @@ type Exchange struct {
 	Address netip.AddrPort // that was asked: the key's, unless the check has a port of its own or a redirect led to another
 	Dialect Dialect
 	Local   netip.AddrPort // our end; not valid if no connection was made, and perhaps not after a pass
+	Proxy   ProxyProtocol  // of the header that was sent before everything else
 	Reused  bool           // the connection had served an earlier check
 	Started time.Time
 	Took    time.Duration // from Started to the verdict
 	Timing  Timing        // of the last request, where redirects were followed
 
-	Sent      []byte // the request, byte for byte; nil for tcp and tls
-	Head      []byte // the answer's head, or the first bytes that came if they were not HTTP
+	Sent      []byte // the request, byte for byte, or its head as text where that was HTTP/2; nil for tcp and tls
+	Head      []byte // the answer's head, likewise, or the first bytes that came if they were not HTTP
 	Body      []byte // the first bytes of the content, chunks undone
 	BodySize  int64  // how many bytes of content came in all
 	Truncated bool   // Head or Body holds less than came
 
-	Redirects []string  // the URLs to which redirects were followed, in order; all of the above is of the last one
-	TLS       *TLSFacts // what a TLS handshake showed; nil if there was none, or nobody wanted to know
+	Redirects []string   // the URLs to which redirects were followed, in order; all of the above is of the last one
+	GRPC      *GRPCFacts // what a gRPC health check was answered; nil if this was none, or no answer came
+	TLS       *TLSFacts  // what a TLS handshake showed; nil if there was none, or nobody wanted to know
 
-	Status  int // of the answer; 0 if there was none
+	Status  int // of the answer, in a gRPC check its gRPC status code if one came; 0 if there was none
 	Outcome Outcome
 	Detail  string // what exactly went wrong, for people ("bare LF ends a line"); may be empty
 }

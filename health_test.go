@@ -1,8 +1,10 @@
 package triage_test
 
 import (
+	"math"
 	"testing"
 	"time"
+	"unsafe"
 
 	"pgregory.net/rapid"
 
@@ -11,7 +13,7 @@ import (
 
 // naiveHealth is the model: it keeps every result and looks back over all of them.
 type naiveHealth struct {
-	results []triage.Outcome // that were not neutral, since the state was entered
+	results []triage.Outcome // that were not neutral, since the state was entered or the thresholds were edited
 	state   triage.State
 }
 
@@ -24,19 +26,31 @@ func (n *naiveHealth) observe(o triage.Outcome, t triage.Thresholds) {
 		return
 	}
 	n.results = append(n.results, o)
-	need := t.Healthy
+	if n.met(t) {
+		n.state, n.results = stateOf(o), nil
+	}
+}
+
+// met reports whether the results ask for the other state.
+func (n *naiveHealth) met(t triage.Thresholds) bool {
 	if n.state == triage.Healthy {
-		need = t.Unhealthy
+		return n.disagree(t) >= t.Unhealthy
 	}
-	if len(n.results) < need {
-		return
-	}
-	for _, last := range n.results[len(n.results)-need:] {
-		if stateOf(last) == n.state {
-			return
+	return n.disagree(t) >= t.Healthy
+}
+
+// disagree is how many results disagree with the state: in a row, or of the window.
+func (n *naiveHealth) disagree(t triage.Thresholds) (count int) {
+	for back := 1; back <= len(n.results); back++ {
+		disagrees := stateOf(n.results[len(n.results)-back]) != n.state
+		switch {
+		case t.Window == 0 && !disagrees, t.Window > 0 && back > t.Window:
+			return count
+		case disagrees:
+			count++
 		}
 	}
-	n.state, n.results = stateOf(o), nil
+	return count
 }
 
 func stateOf(o triage.Outcome) triage.State {
@@ -46,48 +60,137 @@ func stateOf(o triage.Outcome) triage.State {
 	return triage.Unhealthy
 }
 
+// anyOutcome gives passes and failures alike often, and now and then whatever else the table has.
 func anyOutcome() *rapid.Generator[triage.Outcome] {
 	var all []triage.Outcome
 	for o := range triage.Outcomes {
 		all = append(all, o)
 	}
-	return rapid.SampledFrom(all)
+	pass, fail := rapid.Just(triage.Matched), rapid.Just(triage.Refused)
+	return rapid.OneOf(pass, pass, fail, fail, rapid.SampledFrom(all))
+}
+
+// inARow are thresholds without a window, ofTheLast those with one.
+func inARow(t *rapid.T) triage.Thresholds {
+	return triage.Thresholds{Healthy: rapid.IntRange(1, 5).Draw(t, "healthy"), Unhealthy: rapid.IntRange(1, 5).Draw(t, "unhealthy")}
+}
+
+func ofTheLast(t *rapid.T) triage.Thresholds {
+	window := rapid.IntRange(1, triage.MaxWindow).Draw(t, "window")
+	return triage.Thresholds{
+		Healthy: rapid.IntRange(1, window).Draw(t, "healthy"), Unhealthy: rapid.IntRange(1, window).Draw(t, "unhealthy"), Window: window,
+	}
+}
+
+func eitherWay(t *rapid.T) triage.Thresholds {
+	if rapid.Bool().Draw(t, "windowed") {
+		return ofTheLast(t)
+	}
+	return inARow(t)
 }
 
 // TestConsecutiveMeansConsecutive compares the counter with a model that remembers everything.
 func TestConsecutiveMeansConsecutive(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		thresholds := triage.Thresholds{
-			Healthy:   rapid.IntRange(1, 5).Draw(t, "healthy"),
-			Unhealthy: rapid.IntRange(1, 5).Draw(t, "unhealthy"),
+	rapid.Check(t, func(t *rapid.T) { followHealth(t, inARow, 0) })
+}
+
+// TestWindowIsOfTheLastResults: so does this, for thresholds of the last few results.
+func TestWindowIsOfTheLastResults(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) { followHealth(t, ofTheLast, 0) })
+}
+
+// TestEditedThresholds: whatever is edited in between, also from a window to none, old results do not count.
+func TestEditedThresholds(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) { followHealth(t, eitherWay, 10) })
+}
+
+// lengths are how many results there are: few, so that a counterexample is short, and many, so that there is one.
+var lengths = []int{5, 10, 20, 50, 100, 200}
+
+// followHealth compares health and model over many results, with an edit of the thresholds after one in so many of them.
+func followHealth(t *rapid.T, draw func(*rapid.T) triage.Thresholds, edits int) {
+	thresholds := draw(t)
+	var h triage.Health
+	var model naiveHealth
+	now := time.Unix(1_000_000, 0)
+	outcome := anyOutcome()
+	for range rapid.SampledFrom(lengths).Draw(t, "length") {
+		o, before := outcome.Draw(t, "outcome"), h
+		var change triage.Change
+		now = now.Add(time.Second)
+		h, change = h.Observe(o, 0, thresholds, now)
+		model.observe(o, thresholds)
+		if h.State != model.state {
+			t.Fatalf("after %s: %s, the model says %s", o, h.State, model.state)
 		}
+		if int(h.Streak) != model.disagree(thresholds) {
+			t.Fatalf("after %s: %d disagree, the model says %d", o, h.Streak, model.disagree(thresholds))
+		}
+		if (change == triage.StateChanged) != (before.State != h.State) {
+			t.Fatalf("change %v, but %s became %s", change, before.State, h.State)
+		}
+		if change == triage.StateChanged && !h.Since.Equal(now) {
+			t.Fatalf("entered %s at %v, now is %v", h.State, h.Since, now)
+		}
+		if change != triage.StateChanged && h.State != triage.Initial && !h.Since.Equal(before.Since) {
+			t.Fatal("Since moved without a change of state")
+		}
+		if o.Verdict() == triage.Neutral && h != before {
+			t.Fatalf("neutral %s changed the health", o)
+		}
+		if h.State != triage.Initial && stateOf(h.Outcome) != h.State {
+			t.Fatalf("%s because of %s", h.State, h.Outcome)
+		}
+		if edits > 0 && rapid.IntRange(1, edits).Draw(t, "edit") == 1 {
+			thresholds, h, model.results = draw(t), h.Undecided(), nil
+		}
+	}
+}
+
+// TestLongStreakStaysLong: a target that is held down passes for days, and its streak must not come round to zero.
+func TestLongStreakStaysLong(t *testing.T) {
+	never := triage.Thresholds{Healthy: math.MaxInt, Unhealthy: 1}
+	now := time.Unix(1_000_000, 0)
+	h, _ := triage.Health{}.Observe(triage.Refused, 0, never, now)
+	for range math.MaxUint16 + 10 {
+		h, _ = h.Observe(triage.Matched, 200, never, now)
+	}
+	if h.Streak != math.MaxUint16 || h.State != triage.Unhealthy {
+		t.Errorf("%s, streak %d", h.State, h.Streak)
+	}
+}
+
+// TestHealthIsSmall: there is one for each target, and several of them in each transition.
+func TestHealthIsSmall(t *testing.T) {
+	if size := unsafe.Sizeof(triage.Health{}); size != 32 {
+		t.Errorf("%d bytes, want 32", size)
+	}
+}
+
+// BenchmarkObserve is what counting costs each check, which nearly always is a pass of a healthy target.
+func BenchmarkObserve(b *testing.B) {
+	now := time.Unix(1_000_000, 0)
+	row, window := triage.Thresholds{Healthy: 2, Unhealthy: 2}, triage.Thresholds{Healthy: 2, Unhealthy: 2, Window: 5}
+	hold := triage.HoldDown{First: time.Hour}
+	well := [4]triage.Outcome{triage.Matched, triage.Matched, triage.Matched, triage.Matched}
+	flapping := [4]triage.Outcome{triage.Matched, triage.Matched, triage.Refused, triage.Refused}
+	for _, bench := range []struct {
+		name       string
+		thresholds triage.Thresholds
+		outcomes   [4]triage.Outcome
+	}{{"well", row, well}, {"flapping", row, flapping}, {"well in a window", window, well}, {"flapping in a window", window, flapping}} {
+		b.Run(bench.name, func(b *testing.B) {
+			var h triage.Health
+			for i := range b.N {
+				h, _ = h.Observe(bench.outcomes[i%4], 200, bench.thresholds, now)
+			}
+		})
+	}
+	b.Run("held down", func(b *testing.B) {
 		var h triage.Health
-		var model naiveHealth
-		now := time.Unix(1_000_000, 0)
-		for _, o := range rapid.SliceOfN(anyOutcome(), 1, 60).Draw(t, "outcomes") {
-			before := h
-			var change triage.Change
-			now = now.Add(time.Second)
-			h, change = h.Observe(o, 0, thresholds, now)
-			model.observe(o, thresholds)
-			if h.State != model.state {
-				t.Fatalf("after %s: %s, the model says %s", o, h.State, model.state)
-			}
-			if (change == triage.StateChanged) != (before.State != h.State) {
-				t.Fatalf("change %v, but %s became %s", change, before.State, h.State)
-			}
-			if change == triage.StateChanged && !h.Since.Equal(now) {
-				t.Fatalf("entered %s at %v, now is %v", h.State, h.Since, now)
-			}
-			if change != triage.StateChanged && h.State != triage.Initial && !h.Since.Equal(before.Since) {
-				t.Fatal("Since moved without a change of state")
-			}
-			if o.Verdict() == triage.Neutral && h != before {
-				t.Fatalf("neutral %s changed the health", o)
-			}
-			if h.State != triage.Initial && stateOf(h.Outcome) != h.State {
-				t.Fatalf("%s because of %s", h.State, h.Outcome)
-			}
+		var f triage.Flaps
+		for i := range b.N {
+			f, h, _ = f.Observe(h, flapping[i%4], 200, row, hold, now)
 		}
 	})
 }

@@ -1,7 +1,9 @@
 package triage
 
 import (
+	"cmp"
 	"fmt"
+	"net/netip"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -12,18 +14,82 @@ import (
 type HealthCheck struct {
 	As           Dialect // whose way of asking and judging; "" is our own
 	Protocol     Protocol
-	Port         uint16 // 0: the target's own port ("traffic-port")
-	Path         string // http and https; begins with a slash
-	SuccessCodes Matcher
-	Host         string // Host header to send; "": what the dialect sends, which is the target's address and port in ours
+	Port         uint16  // 0: the target's own port ("traffic-port")
+	Path         string  // begins with a slash; in gRPC "/" is the dialect's own method
+	SuccessCodes Matcher // HTTP's
+	GRPCCodes    Matcher // gRPC's
+	Service      string  // gRPC: what the health service is asked about; "" is the server as a whole
+	Host         string  // Host header to send; "": what the dialect sends, which is the target's address and port in ours
 	Interval     time.Duration
 	Timeout      time.Duration // for the whole check, from before the connect to the last byte
 	Thresholds   Thresholds
+	HoldDown     HoldDown
+
+	Expect        Expect
+	TLS           CheckTLS
+	ProxyProtocol ProxyProtocol // header of the PROXY protocol before everything else
+	Source        netip.Addr    // our end of the connection; not valid: the kernel's choice
 
 	UnhealthyInterval  time.Duration // instead of Interval while the target is unhealthy; 0: no difference
 	TransitionInterval time.Duration // instead of both while results disagree with the state; 0: no difference
 	Jitter             time.Duration // up to so much is added to each start, at random
 	ReuseConnection    bool          // http and https: keep the connection from one check to the next
+}
+
+// ProxyProtocol is a version of HAProxy's PROXY protocol (proxy-protocol.txt); "" sends no header.
+type ProxyProtocol string
+
+// The versions.
+const (
+	NoProxy ProxyProtocol = ""
+	ProxyV1 ProxyProtocol = "v1" // a line of text with our address and the target's
+	ProxyV2 ProxyProtocol = "v2" // binary; LOCAL, which says that the connection is ours and no client's
+)
+
+// ParseProxyProtocol reads a version: v1 or v2, in any case.
+func ParseProxyProtocol(s string) (ProxyProtocol, error) {
+	switch p := ProxyProtocol(strings.ToLower(s)); p {
+	case ProxyV1, ProxyV2:
+		return p, nil
+	}
+	return NoProxy, &Error{
+		Kind:    KindInvalid,
+		Message: fmt.Sprintf("proxy protocol %q is unknown", s),
+		Hint:    "write v1, a line of text, or v2, which is binary: what the target is set to expect",
+	}
+}
+
+// ParseSource reads an address that connections can come from; see [CheckSource].
+func ParseSource(s string) (netip.Addr, error) {
+	a, err := netip.ParseAddr(s)
+	if err != nil {
+		return a, &Error{Kind: KindInvalid, Message: fmt.Sprintf("source address %q is no address", s), Hint: sourceHint}
+	}
+	return a.Unmap(), CheckSource(a)
+}
+
+const sourceHint = "write an address of this machine, without port, or leave it away: then the system chooses"
+
+// CheckSource returns an error unless a connection can come from the address: one of this machine, which is not looked
+// at here.
+func CheckSource(a netip.Addr) error {
+	a = a.Unmap()
+	var why string
+	switch {
+	case !a.IsValid():
+		why = "is no address"
+	case a.IsUnspecified():
+		why = "stands for every address"
+	case a.IsMulticast() || a == netip.AddrFrom4([4]byte{255, 255, 255, 255}):
+		why = "is an address of many machines"
+	default:
+		return nil
+	}
+	return &Error{
+		Kind:    KindInvalid,
+		Message: fmt.Sprintf("source address %s %s", a, why),
+		Hint:    sourceHint,
+	}
 }
 
 // Pace is the interval at which a target of this health is checked.
@@ -52,6 +118,7 @@ func DefaultHealthCheck() HealthCheck {
 		Protocol:     TCP,
 		Path:         "/",
 		SuccessCodes: MatchCodes(200, 200),
+		GRPCCodes:    MatchGRPC(0, 0),
 		Interval:     5 * time.Second,
 		Timeout:      2 * time.Second,
 		Thresholds:   Thresholds{Healthy: 2, Unhealthy: 2},
@@ -86,10 +153,96 @@ func (c HealthCheck) Validate() Problems {
 	if c.SuccessCodes.Empty() {
 		ps.errorf("success_codes", "success codes are empty: nothing could ever pass")
 	}
+	if c.GRPCCodes.Empty() {
+		ps.errorf("grpc_codes", "gRPC codes are empty: nothing could ever pass")
+	}
 	if err := CheckHostHeader(c.Host); err != nil {
 		ps.errorf("host", "%s", err)
 	}
+	c.window(&ps)
+	c.holdDown(&ps)
+	c.connection(&ps)
+	ps = append(ps, c.Expect.Validate()...)
+	ps = append(ps, c.TLS.Validate()...)
+	c.misplaced(&ps)
 	return ps
+}
+
+// window checks how many results are looked back at.
+func (c HealthCheck) window(ps *Problems) {
+	n, most := c.Thresholds.Window, max(c.Thresholds.Healthy, c.Thresholds.Unhealthy)
+	switch {
+	case n == 0:
+	case n < 1 || n > MaxWindow:
+		ps.hintf("threshold_window", "0 counts results in a row", "threshold window %d is outside 0-%d", n, MaxWindow)
+	case n < most:
+		ps.hintf("threshold_window", fmt.Sprintf("write %d or more, or 0 to count results in a row", most),
+			"threshold window %d is below a threshold of %d, which could then never be reached", n, most)
+	}
+}
+
+// maxHoldDown bounds the times of a hold-down.
+const maxHoldDown = 24 * time.Hour
+
+// holdDown checks for how long a target may be kept out. Without the first of the times the others mean nothing.
+func (c HealthCheck) holdDown(ps *Problems) {
+	h := c.HoldDown
+	if h.First == 0 {
+		return
+	}
+	limit, window := cmp.Or(h.Limit, DefaultHoldDown), cmp.Or(h.Window, DefaultHoldDown)
+	ps.held("hold_down", h.First, MinInterval, MaxInterval, "0s keeps no target out for longer")
+	ps.held("hold_down_limit", limit, MinInterval, maxHoldDown, "")
+	ps.held("hold_down_window", window, MinInterval, maxHoldDown, "")
+	if limit < h.First && limit >= MinInterval {
+		ps.hintf("hold_down", "lower it, or raise hold_down_limit", "hold down %s is above hold down limit %s", DurationText(h.First), DurationText(limit))
+	}
+}
+
+func (ps *Problems) held(key string, d, low, high time.Duration, hint string) {
+	if d < low || d > high {
+		ps.hintf(key, hint, "%s %s is outside %s-%s", strings.ReplaceAll(key, "_", " "), DurationText(d), DurationText(low), DurationText(high))
+	}
+}
+
+// connection checks from where targets are asked, and what is sent before everything else.
+func (c HealthCheck) connection(ps *Problems) {
+	if _, err := ParseProxyProtocol(string(c.ProxyProtocol)); c.ProxyProtocol != NoProxy && err != nil {
+		ps.hintf("proxy_protocol", HintOf(err), "%s", err)
+	}
+	if err := CheckSource(c.Source); c.Source != (netip.Addr{}) && err != nil {
+		ps.hintf("source_address", HintOf(err), "%s", err)
+	}
+}
+
+// misplaced reports settings that would be forgotten in silence, because the protocol has no place for them. Each is one
+// that somebody relies on: the check would pass without it.
+func (c HealthCheck) misplaced(ps *Problems) {
+	grpc := c.Protocol.IsGRPC()
+	if c.Service != "" && !grpc {
+		ps.hintf("service", "protocol: grpc or grpcs asks for a service", "service %q means nothing to a check over %s", c.Service, c.Protocol)
+	}
+	if err := CheckService(c.Service); err != nil {
+		ps.errorf("service", "%s", err)
+	}
+	if err := CheckMethod(c.Path); grpc && c.Path != "/" && err != nil && CheckPath(c.Path) == nil {
+		ps.hintf("path", HintOf(err), "%s", err)
+	}
+	for _, key := range c.Expect.keys() {
+		switch {
+		case !c.Protocol.Asks():
+			ps.hintf(key, "protocol: http or https asks for an answer", "%s means nothing to a check over %s: there is no answer", key, c.Protocol)
+		case grpc && (key == "expect_body" || key == "expect_body_regex"):
+			ps.hintf(key, "grpc_codes says which status codes pass", "%s means nothing to a check over %s, whose answer is no text", key, c.Protocol)
+		}
+	}
+	// In other dialects than ours a redirect may lead from http to https.
+	if c.Protocol.Encrypted() || c.Protocol == HTTP && c.As != "" {
+		return
+	}
+	for _, key := range c.TLS.keys() {
+		ps.hintf(key, "use tls, https, h2 or grpcs, or remove it", "%s means nothing to a check over %s, which is not encrypted", key, c.Protocol)
+	}
 }
 
 // shortest is the shortest interval at which a target may be checked.
@@ -158,6 +311,36 @@ func CheckPath(path string) error {
 	return nil
 }
 
+// CheckMethod returns an error unless the path is the method of a gRPC service: /package.Service/Method.
+func CheckMethod(path string) error {
+	service, method, ok := strings.Cut(strings.TrimPrefix(path, "/"), "/")
+	if !ok || service == "" || method == "" || strings.ContainsAny(method, "/?") || strings.Contains(service, "?") {
+		return &Error{
+			Kind:    KindInvalid,
+			Message: fmt.Sprintf("path %q is no method of gRPC", path),
+			Hint:    "write /package.Service/Method; or / for the load balancer's own; a service to ask the health service about goes into service",
+		}
+	}
+	return nil
+}
+
+// maxService bounds the name of a gRPC service.
+const maxService = 256
+
+// CheckService returns an error unless the text can be the name of a service that gRPC's health service is asked about.
+// "" is the server as a whole.
+func CheckService(name string) error {
+	if len(name) > maxService {
+		return fmt.Errorf("service is longer than %d bytes", maxService)
+	}
+	for _, c := range name {
+		if c < ' ' || c == 0x7f || c == utf8.RuneError {
+			return fmt.Errorf("service %q holds %q, which no service's name has", name, c)
+		}
+	}
+	return nil
+}
+
 // CheckHostHeader returns an error unless the text can stand in a Host header. "" is allowed.
 func CheckHostHeader(host string) error {
 	for _, c := range host {
@@ -169,14 +352,19 @@ func CheckHostHeader(host string) error {
 }
 
 // Noticed returns after how long at the least and at the most a target that fails is taken out, counted from
-// the moment it fails: the last of the failing checks may be answered at once, or not before its timeout.
+// the moment it fails: the last of the failing checks may be answered at once, or not before its timeout. In a window,
+// failures from before that moment count too, so that one more may be enough.
 func (c HealthCheck) Noticed() (least, most time.Duration) {
 	more := time.Duration(c.Thresholds.Unhealthy - 1)
 	between := c.Pace(Health{State: Healthy, Streak: 1})
-	return more * between, c.Interval + more*between + time.Duration(c.Thresholds.Unhealthy)*c.Jitter + c.Timeout
+	if c.Thresholds.Window == 0 {
+		least = more * between
+	}
+	return least, c.Interval + more*between + time.Duration(c.Thresholds.Unhealthy)*c.Jitter + c.Timeout
 }
 
-// Restored returns after how long at the most a target that works again is back, counted from the moment it does.
+// Restored returns after how long at the most a target that works again is back, counted from the moment it does. What a
+// HoldDown adds for targets that come and go is not in it.
 func (c HealthCheck) Restored() time.Duration {
 	more := time.Duration(c.Thresholds.Healthy - 1)
 	between := c.Pace(Health{State: Unhealthy, Streak: 1})

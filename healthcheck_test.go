@@ -1,6 +1,7 @@
 package triage_test
 
 import (
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -45,6 +46,8 @@ func TestNoticed(t *testing.T) {
 	jittery.Jitter = 500 * time.Millisecond
 	once := check
 	once.Thresholds.Unhealthy = 1
+	window := check
+	window.Thresholds.Window = 5 // earlier failures may count
 	sick := check
 	sick.UnhealthyInterval = time.Minute // says nothing about healthy targets that fail
 	for _, tt := range []struct {
@@ -56,6 +59,7 @@ func TestNoticed(t *testing.T) {
 		{"transition", faster, 4 * time.Second, 15 * time.Second},
 		{"jitter", jittery, 4 * time.Second, 16500 * time.Millisecond},
 		{"one failure is enough", once, 0, 11 * time.Second},
+		{"in a window", window, 0, 31 * time.Second},
 		{"unhealthy interval", sick, 20 * time.Second, 31 * time.Second},
 	} {
 		if least, most := tt.check.Noticed(); least != tt.least || most != tt.most {
@@ -119,6 +123,61 @@ func TestRestored(t *testing.T) {
 	} {
 		if most := tt.check.Restored(); most != tt.most {
 			t.Errorf("%s: %s, want %s", name, most, tt.most)
+		}
+	}
+}
+
+// TestChecksThatCannotBe: contradictions between settings, each at the key that somebody would change.
+func TestChecksThatCannotBe(t *testing.T) {
+	grpc := func(c *triage.HealthCheck) { c.Protocol = triage.GRPC }
+	for _, tt := range []struct {
+		name   string
+		change func(*triage.HealthCheck)
+		keys   string // of the problems
+	}{
+		{"usual", func(*triage.HealthCheck) {}, ""},
+		{"gRPC", grpc, ""},
+		{"gRPC, its method", func(c *triage.HealthCheck) { grpc(c); c.Path = "/AWS.ALB/healthcheck" }, ""},
+		{"gRPC, a path", func(c *triage.HealthCheck) { grpc(c); c.Path = "/health" }, "path"},
+		{"gRPC, three parts", func(c *triage.HealthCheck) { grpc(c); c.Path = "/a/b/c" }, "path"},
+		{"gRPC, a query", func(c *triage.HealthCheck) { grpc(c); c.Path = "/a/b?c" }, "path"},
+		{"gRPC, no path at all", func(c *triage.HealthCheck) { grpc(c); c.Path = "a/b" }, "path"},
+		{"gRPC, a service", func(c *triage.HealthCheck) { grpc(c); c.Service = "shop.Cart" }, ""},
+		{"gRPC, a service with a line end", func(c *triage.HealthCheck) { grpc(c); c.Service = "a\n" }, "service"},
+		{"gRPC, content", func(c *triage.HealthCheck) { grpc(c); c.Expect.Body, c.Expect.Header = "ok", "X" }, "expect_body"},
+		{"no gRPC, a service", func(c *triage.HealthCheck) { c.Protocol, c.Service = triage.H2C, "shop.Cart" }, "service"},
+		{"no codes", func(c *triage.HealthCheck) { c.GRPCCodes = triage.Matcher{} }, "grpc_codes"},
+		{"no answer", func(c *triage.HealthCheck) {
+			c.Expect = triage.Expect{Header: "X", Body: "a", BodyRegex: "a", Expression: "true"}
+		}, "expect_header expect_body expect_body_regex expect"},
+		{"no TLS", func(c *triage.HealthCheck) { c.Protocol, c.TLS.Verify, c.TLS.ServerName = triage.HTTP, triage.No, "a" }, "tls_server_name tls_verify"},
+		{"TLS after a redirect", func(c *triage.HealthCheck) { c.As, c.Protocol, c.TLS.Verify = triage.Kubelet, triage.HTTP, triage.No }, ""},
+		{"TLS", func(c *triage.HealthCheck) { c.Protocol, c.TLS.Verify = triage.GRPCS, triage.Yes }, ""},
+		{"PROXY", func(c *triage.HealthCheck) { c.ProxyProtocol = triage.ProxyV2 }, ""},
+		{"PROXY 3", func(c *triage.HealthCheck) { c.ProxyProtocol = "v3" }, "proxy_protocol"},
+		{"from here", func(c *triage.HealthCheck) { c.Source = netip.MustParseAddr("fe80::1%eth0") }, ""},
+		{"from everywhere", func(c *triage.HealthCheck) { c.Source = netip.MustParseAddr("::ffff:0.0.0.0") }, "source_address"},
+		{"from many", func(c *triage.HealthCheck) { c.Source = netip.MustParseAddr("255.255.255.255") }, "source_address"},
+		{"window", func(c *triage.HealthCheck) { c.Thresholds = triage.Thresholds{Healthy: 3, Unhealthy: 2, Window: 3} }, ""},
+		{"widest window", func(c *triage.HealthCheck) { c.Thresholds.Window = triage.MaxWindow }, ""},
+		{"wider", func(c *triage.HealthCheck) { c.Thresholds.Window = triage.MaxWindow + 1 }, "threshold_window"},
+		{"too narrow", func(c *triage.HealthCheck) { c.Thresholds = triage.Thresholds{Healthy: 3, Unhealthy: 2, Window: 2} }, "threshold_window"},
+		{"held down", func(c *triage.HealthCheck) { c.HoldDown.First = 10 * time.Minute }, ""},
+		{"held down above the limit", func(c *triage.HealthCheck) { c.HoldDown.First = 11 * time.Minute }, "hold_down"},
+		{"held down for nothing", func(c *triage.HealthCheck) { c.HoldDown = triage.HoldDown{First: -1, Limit: -1, Window: -1} }, "hold_down hold_down_limit hold_down_window"},
+		{"not held down", func(c *triage.HealthCheck) { c.HoldDown = triage.HoldDown{Limit: -1} }, ""},
+	} {
+		c := triage.DefaultHealthCheck()
+		tt.change(&c)
+		var keys []string
+		for _, p := range c.Validate() {
+			keys = append(keys, p.Path)
+			if p.Warning || p.Message == "" {
+				t.Errorf("%s: %+v", tt.name, p)
+			}
+		}
+		if got := strings.Join(keys, " "); got != tt.keys {
+			t.Errorf("%s: problems at %q, want %q: %v", tt.name, got, tt.keys, c.Validate())
 		}
 	}
 }

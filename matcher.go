@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// Matcher is a set of HTTP status codes that count as a pass (AWS's word; the console says "success codes").
-// The zero value matches nothing.
+// Matcher is a set of status codes that count as a pass (AWS's word; the console says "success codes"): those of HTTP,
+// 100-599, or those of gRPC, 0-99. The zero value matches nothing.
 type Matcher struct {
 	set [(maxCode + 64) / 64]uint64 // a bit per code: comparable, and a match is one load
 }
@@ -16,6 +16,8 @@ type Matcher struct {
 const (
 	minCode = 100
 	maxCode = 599
+
+	maxGRPCCode = 99
 )
 
 // MatchCodes returns the matcher for the codes lo to hi, both included. It is meant for constants: it panics
@@ -29,9 +31,25 @@ func MatchCodes(lo, hi int) Matcher {
 	return m
 }
 
+// MatchGRPC returns the matcher for the gRPC status codes lo to hi, both included. It is meant for constants: it panics
+// outside 0-99.
+func MatchGRPC(lo, hi int) Matcher {
+	if lo < 0 || hi > maxGRPCCode || lo > hi {
+		panic(fmt.Sprintf("triage: bad gRPC code range %d-%d", lo, hi))
+	}
+	var m Matcher
+	m.add(lo, hi)
+	return m
+}
+
 // ParseMatcher reads AWS's syntax: single codes and ranges, separated by commas: "200", "200,202", "200-299".
 // Codes go from 100 to 599.
-func ParseMatcher(s string) (Matcher, error) {
+func ParseMatcher(s string) (Matcher, error) { return parseMatcher(s, "success codes", parseCode) }
+
+// ParseGRPCMatcher reads the same syntax with gRPC's codes, which go from 0 to 99: "0", "0-99", "12".
+func ParseGRPCMatcher(s string) (Matcher, error) { return parseMatcher(s, "gRPC codes", parseGRPCCode) }
+
+func parseMatcher(s, what string, parseCode func(string) (int, error)) (Matcher, error) {
 	var m Matcher
 	for item := range strings.SplitSeq(s, ",") {
 		low, high, isRange := strings.Cut(strings.TrimSpace(item), "-")
@@ -40,14 +58,14 @@ func ParseMatcher(s string) (Matcher, error) {
 		}
 		lo, err := parseCode(low)
 		if err != nil {
-			return Matcher{}, fmt.Errorf("success codes %q: %w", s, err)
+			return Matcher{}, fmt.Errorf("%s %q: %w", what, s, err)
 		}
 		hi, err := parseCode(high)
 		if err != nil {
-			return Matcher{}, fmt.Errorf("success codes %q: %w", s, err)
+			return Matcher{}, fmt.Errorf("%s %q: %w", what, s, err)
 		}
 		if lo > hi {
-			return Matcher{}, fmt.Errorf("success codes %q: the range %d-%d runs backwards", s, lo, hi)
+			return Matcher{}, fmt.Errorf("%s %q: the range %d-%d runs backwards", what, s, lo, hi)
 		}
 		m.add(lo, hi)
 	}
@@ -66,6 +84,18 @@ func parseCode(s string) (int, error) {
 	return n, nil
 }
 
+func parseGRPCCode(s string) (int, error) {
+	s = strings.TrimSpace(s)
+	n, err := strconv.Atoi(s)
+	if err != nil {
+		return 0, fmt.Errorf("%q is not a gRPC status code; write 0, 0,5 or 0-99", s)
+	}
+	if n < 0 || n > maxGRPCCode {
+		return 0, fmt.Errorf("%d is outside 0-%d", n, maxGRPCCode)
+	}
+	return n, nil
+}
+
 func (m *Matcher) add(lo, hi int) {
 	for code := lo; code <= hi; code++ {
 		m.set[code/64] |= 1 << (code % 64)
@@ -74,7 +104,7 @@ func (m *Matcher) add(lo, hi int) {
 
 // Match reports whether the status code is in the set.
 func (m Matcher) Match(code int) bool {
-	return code >= minCode && code <= maxCode && m.set[code/64]&(1<<(code%64)) != 0
+	return code >= 0 && code <= maxCode && m.set[code/64]&(1<<(code%64)) != 0
 }
 
 // Empty reports whether nothing matches.
@@ -93,7 +123,7 @@ func (m Matcher) Within(n Matcher) bool {
 // String writes the set in the syntax of [ParseMatcher], in its shortest form.
 func (m Matcher) String() string {
 	var b strings.Builder
-	for code := minCode; code <= maxCode; code++ {
+	for code := 0; code <= maxCode; code++ {
 		if !m.Match(code) {
 			continue
 		}

@@ -8,7 +8,7 @@ type Outcome uint8
 const (
 	NotChecked Outcome = iota
 
-	Matched    // http: the status code is one of the success codes
+	Matched    // http, grpc: the status code is one of the success codes, and so on
 	Handshaken // tls: the handshake completed
 	Connected  // tcp: the connection was made
 
@@ -25,10 +25,13 @@ const (
 	TLSNotSpoken
 	TLSClosed
 	TLSTimeout
+	HTTP2NotOffered
 
 	ClosedBeforeAnswer
 	ResetBeforeAnswer
 	NotHTTP
+	NotHTTP2
+	StreamReset
 	HeadTooLarge
 	ResponseTimeout
 
@@ -36,8 +39,15 @@ const (
 	BodyMalformed
 	BodyUnframed
 	BodyTimeout
+	NotGRPC
+	BodyMismatch
 
 	CodeMismatch
+	GRPCMismatch
+	NotServing
+	HeaderMismatch
+	ExpressionFalse
+	ExpressionFailed
 	RedirectFailed
 
 	RedirectElsewhere
@@ -92,7 +102,7 @@ type OutcomeInfo struct {
 var outcomes = [numOutcomes]OutcomeInfo{
 	NotChecked: {"not-checked", LayerChecker, Neutral, InitialHealthChecking, "no check has ended yet"},
 
-	Matched:    {"matched", LayerStatus, Pass, NoReason, "the status code is one of the success codes"},
+	Matched:    {"matched", LayerStatus, Pass, NoReason, "the status code is one of the success codes, and the answer is as expected"},
 	Handshaken: {"handshaken", LayerTLS, Pass, NoReason, "the TLS handshake completed"},
 	Connected:  {"connected", LayerConnect, Pass, NoReason, "the connection was made"},
 
@@ -110,19 +120,31 @@ var outcomes = [numOutcomes]OutcomeInfo{
 	TLSClosed:    {"tls-closed", LayerTLS, Fail, FailedHealthChecks, "the connection was closed during the TLS handshake"},
 	TLSTimeout:   {"tls-timeout", LayerTLS, Fail, Timeout, "connected, but the TLS handshake did not complete in time"},
 
+	HTTP2NotOffered: {"http2-not-offered", LayerTLS, Fail, FailedHealthChecks, "the TLS handshake completed, but did not agree on HTTP/2 (ALPN)"},
+
 	ClosedBeforeAnswer: {"closed-before-answer", LayerHTTP, Fail, FailedHealthChecks, "the connection was closed without a complete answer"},
 	ResetBeforeAnswer:  {"reset-before-answer", LayerHTTP, Fail, FailedHealthChecks, "the connection was reset without a complete answer"},
 	NotHTTP:            {"not-http", LayerHTTP, Fail, FailedHealthChecks, "the answer is not valid HTTP/1.x"},
+	NotHTTP2:           {"not-http2", LayerHTTP, Fail, FailedHealthChecks, "the answer is not valid HTTP/2"},
+	StreamReset:        {"stream-reset", LayerHTTP, Fail, FailedHealthChecks, "the target gave the request up (RST_STREAM or GOAWAY of HTTP/2) without a complete answer"},
 	HeadTooLarge:       {"head-too-large", LayerHTTP, Fail, FailedHealthChecks, "the head of the answer is too large"},
 	ResponseTimeout:    {"response-timeout", LayerHTTP, Fail, Timeout, "connected and asked, but no complete head of an answer came in time"},
 
 	BodyTruncated: {"body-truncated", LayerBody, Fail, FailedHealthChecks, "the connection ended before the body that the head announced"},
-	BodyMalformed: {"body-malformed", LayerBody, Fail, FailedHealthChecks, "the body's chunks are not valid"},
+	BodyMalformed: {"body-malformed", LayerBody, Fail, FailedHealthChecks, "the body's chunks, or frames of HTTP/2, are not valid"},
 	BodyUnframed:  {"body-unframed", LayerBody, Fail, FailedHealthChecks, "the answer has neither Content-Length nor chunks, and this load balancer wants one of them"},
 	BodyTimeout:   {"body-timeout", LayerBody, Fail, Timeout, "the head came, but the body was not complete in time"},
+	NotGRPC:       {"not-grpc", LayerBody, Fail, FailedHealthChecks, "the answer is HTTP/2, but not valid gRPC"},
+	BodyMismatch:  {"body-mismatch", LayerBody, Fail, FailedHealthChecks, "the content is not what the check expects"},
 
 	CodeMismatch:   {"code-mismatch", LayerStatus, Fail, ResponseCodeMismatch, "the status code is not one of the success codes"},
+	GRPCMismatch:   {"grpc-mismatch", LayerStatus, Fail, ResponseCodeMismatch, "the gRPC status is not one of the success codes"},
+	NotServing:     {"not-serving", LayerStatus, Fail, FailedHealthChecks, "the gRPC health service answers something else than SERVING"},
+	HeaderMismatch: {"header-mismatch", LayerStatus, Fail, FailedHealthChecks, "the answer has not the header field that the check expects"},
 	RedirectFailed: {"redirect-failed", LayerStatus, Fail, FailedHealthChecks, "the answer redirects once too often, or to what cannot be asked over HTTP"},
+
+	ExpressionFalse:  {"expression-false", LayerStatus, Fail, FailedHealthChecks, "the check's expression is false for this answer"},
+	ExpressionFailed: {"expression-failed", LayerStatus, Fail, FailedHealthChecks, "the check's expression cannot be worked out for this answer"},
 
 	RedirectElsewhere: {"redirect-elsewhere", LayerChecker, Neutral, InternalError, "the answer redirects to where triage does not follow: it asks no host that nobody has named"},
 

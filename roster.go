@@ -27,6 +27,11 @@ type CheckStatus struct {
 	Checks  uint64    // checks that ended, neutral ones included
 	Neutral uint64    // checks that ended neutral
 	Doubted bool      // the last three checks were neutral: the state is old news ("not trustworthy")
+
+	// HeldUntil is when a target that HoldDown keeps out may return at the earliest, which it does with the first pass from
+	// then on, if it goes on passing. Zero: it is not held down, perhaps because it does not meet its threshold.
+	HeldUntil time.Time
+	Return    int // which return within HoldDown.Window that will be, 2 or more; 0: it is not held down
 }
 
 // LastCheck is what is kept of a target's newest check.

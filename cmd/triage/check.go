@@ -19,19 +19,31 @@ import (
 
 // checkCommand asks a target as a load balancer does.
 type checkCommand struct {
-	URL string `arg:"" name:"URL" help:"http://, https://, tcp:// or tls://; or HOST:PORT/PATH; or :PORT/PATH for this machine at its own private addresses."`
+	URL string `arg:"" name:"URL" help:"http://, https://, h2:// or h2c:// (HTTP/2), grpc:// or grpcs://, tcp:// or tls://; or HOST:PORT/PATH; or :PORT/PATH for this machine at its own private addresses. The path of grpc:// is the service to ask about; as aws-alb, the method."`
 
-	As           string        `placeholder:"NAME" help:"Load balancer to ask as; triage dialects lists them. Default: aws-alb, for tcp and tls aws-clb."`
-	Path         string        `placeholder:"PATH" help:"Path to ask for, instead of the URL's."`
-	Host         string        `placeholder:"NAME" help:"Host header to send, where the load balancer can be told one; AWS's cannot."`
-	Header       []string      `short:"H" sep:"none" placeholder:"LINE" help:"Header line to send, 'Name: value', where the load balancer can be told to."`
-	SuccessCodes string        `placeholder:"CODES" help:"Codes that pass: 200, 200,202 or 200-299. Default: the load balancer's."`
-	Timeout      time.Duration `placeholder:"TIME" help:"For the whole check. Default: the load balancer's."`
-	CACert       string        `name:"cacert" placeholder:"FILE" help:"Certificates (PEM) to trust beside the system's, for load balancers that verify."`
-	Count        int           `default:"1" placeholder:"N" help:"Check N times, a second apart."`
-	JSON         bool          `help:"Print one JSON object for each check."`
-	Verbose      bool          `short:"v" xor:"how-much" help:"Show everything that was sent and received."`
-	Quiet        bool          `short:"q" xor:"how-much" help:"Show the verdict only, on one line."`
+	As            string        `placeholder:"NAME" help:"Load balancer to ask as; triage dialects lists them. Default: aws-alb, for tcp and tls aws-clb, for grpc our own."`
+	Path          string        `placeholder:"PATH" help:"Path to ask for, instead of the URL's."`
+	Service       string        `placeholder:"NAME" help:"Service to ask gRPC's health service about, instead of the URL's path."`
+	Host          string        `placeholder:"NAME" help:"Host header to send, where the load balancer can be told one; AWS's cannot."`
+	Header        []string      `short:"H" sep:"none" placeholder:"LINE" help:"Header line to send, 'Name: value', where the load balancer can be told to."`
+	SuccessCodes  string        `placeholder:"CODES" help:"Codes that pass: 200, 200,202 or 200-299; for grpc those of gRPC: 0 or 0-99. Default: the load balancer's."`
+	ExpectHeader  string        `placeholder:"FIELD" help:"Header field that the answer must have: 'Name: value', or Name for any value."`
+	ExpectBody    string        `placeholder:"TEXT" help:"Text that the answer must contain."`
+	ExpectRegex   string        `placeholder:"REGEX" help:"Regular expression (RE2) that must match somewhere in the answer."`
+	Expect        string        `placeholder:"CEL" help:"Expression over status, header, body, json, latency and tls that must be true."`
+	Timeout       time.Duration `placeholder:"TIME" help:"For the whole check. Default: the load balancer's."`
+	ServerName    string        `placeholder:"NAME" help:"Server name (SNI) to send, and that the certificate must be for."`
+	Verify        *bool         `negatable:"" help:"Whether the target's certificate must be one to trust. Default: as the load balancer does."`
+	CACert        string        `name:"cacert" placeholder:"FILE" help:"Certificates (PEM) to trust beside the system's, for load balancers that verify."`
+	Cert          string        `placeholder:"FILE" help:"Certificate (PEM) to show to targets that ask for one."`
+	Key           string        `placeholder:"FILE" help:"Its private key (PEM)."`
+	TLSMin        string        `name:"tls-min" placeholder:"V" help:"Lowest version of TLS: 1.0, 1.1, 1.2 or 1.3."`
+	ProxyProtocol string        `placeholder:"V" help:"Send a header of the PROXY protocol first: v1 or v2."`
+	Source        string        `placeholder:"ADDRESS" help:"Address of this machine to ask from."`
+	Count         int           `default:"1" placeholder:"N" help:"Check N times, a second apart."`
+	JSON          bool          `help:"Print one JSON object for each check."`
+	Verbose       bool          `short:"v" xor:"how-much" help:"Show everything that was sent and received."`
+	Quiet         bool          `short:"q" xor:"how-much" help:"Show the verdict only, on one line."`
 
 	Curl curlHabits `embed:""`
 }
@@ -95,12 +107,13 @@ func (c *checkCommand) question() (*question, error) {
 		return nil, err
 	}
 	q := &question{endpoint: e, spec: spec}
-	settings := triage.HealthCheck{Protocol: e.protocol, Path: e.path, SuccessCodes: spec.Codes}
-	if err := c.applyHTTP(q, &settings); err != nil {
-		return nil, err
-	}
-	if err := c.applyTimeout(q, &settings); err != nil {
-		return nil, err
+	settings := settingsOf(e, spec)
+	for _, apply := range []func(*question, *triage.HealthCheck) error{
+		c.applyHTTP, c.applyExpect, c.applyTLS, c.applyConnection, c.applyTimeout, c.departures,
+	} {
+		if err := apply(q, &settings); err != nil {
+			return nil, err
+		}
 	}
 	roots, err := readRoots(c.CACert)
 	if err != nil {
@@ -110,44 +123,12 @@ func (c *checkCommand) question() (*question, error) {
 		q.warnings = append(q.warnings, "a TCP check passes as long as the port answers, also while the site throws 500s; check a path over http://")
 	}
 	q.plan = probe.Compile(q.spec, settings)
-	q.plan.KeepBody, q.plan.KeepTLS, q.plan.Roots = 64<<10, true, roots
+	q.plan.KeepBody, q.plan.KeepTLS = 64<<10, true
+	if roots != nil {
+		q.plan.Roots = roots
+	}
 	q.plan.Extra = q.extra
 	return q, nil
-}
-
-// applyHTTP takes over the options that mean something only where a request is sent.
-func (c *checkCommand) applyHTTP(q *question, settings *triage.HealthCheck) error {
-	if !q.endpoint.protocol.Asks() {
-		for name, given := range map[string]bool{
-			"--path": c.Path != "", "--host": c.Host != "", "-H": len(c.Header) > 0, "--success-codes": c.SuccessCodes != "",
-		} {
-			if given {
-				return usagef("ask over http:// or https://", "%s: a %s check sends no request", name, q.endpoint.protocol)
-			}
-		}
-		return nil
-	}
-	if c.Path != "" {
-		path, err := cleanPath(c.Path)
-		if err != nil {
-			return usagef(checkHelp, "--path: %s", err)
-		}
-		settings.Path, q.endpoint.path = path, path
-	}
-	if err := c.applyHeaders(q, settings); err != nil {
-		return err
-	}
-	if c.SuccessCodes != "" {
-		codes, err := triage.ParseMatcher(c.SuccessCodes)
-		if err != nil {
-			return usagef(checkHelp, "--%s", err)
-		}
-		settings.SuccessCodes = codes
-		if legal := q.spec.LegalCodes; !legal.Empty() && !codes.Within(legal) {
-			q.departs = append(q.departs, fmt.Sprintf("--success-codes %s (it takes %s)", codes, legal))
-		}
-	}
-	return nil
 }
 
 // checkTarget is one address to ask.
@@ -176,6 +157,9 @@ func (q *question) resolve(env *environment) ([]checkTarget, error) {
 		if a.IsUnspecified() || a.IsMulticast() {
 			return nil, usagef(fmt.Sprintf("write :%d%s for this machine at its own private addresses", e.port, e.path), "%s is not the address of one machine", a)
 		}
+		if !q.reaches(a) {
+			return nil, usagef("ask from an address of the same sort", "%s cannot be asked from %s: one is an IPv4 address, the other is not", a, q.plan.Source)
+		}
 		t := newCheckTarget(a, e.port)
 		if a == netip.IPv6Loopback() || a == netip.AddrFrom4([4]byte{127, 0, 0, 1}) {
 			t.compare = env.addresses()
@@ -183,6 +167,11 @@ func (q *question) resolve(env *environment) ([]checkTarget, error) {
 		return []checkTarget{t}, nil
 	}
 	return q.resolveName(env)
+}
+
+// reaches reports whether an address is of the sort of the one that is asked from.
+func (q *question) reaches(a netip.Addr) bool {
+	return !q.plan.Source.IsValid() || q.plan.Source.Is4() == a.Unmap().Is4()
 }
 
 // anywhere lets a person ask what triage serve would not: a link-local address, a metadata service.
@@ -214,6 +203,10 @@ func (q *question) resolveName(env *environment) ([]checkTarget, error) {
 	}
 	for i := range addresses {
 		addresses[i] = addresses[i].Unmap()
+	}
+	addresses = slices.DeleteFunc(addresses, func(a netip.Addr) bool { return !q.reaches(a) })
+	if len(addresses) == 0 {
+		return nil, usagef("ask from an address of the other sort", "%s has no address that can be asked from %s", e.host, q.plan.Source)
 	}
 	// IPv4 first: targets are registered by IPv4 address unless somebody chose otherwise.
 	slices.SortStableFunc(addresses, func(a, b netip.Addr) int { return cmp.Compare(a.BitLen(), b.BitLen()) })

@@ -2,11 +2,7 @@ package main
 
 import (
 	"cmp"
-	"crypto/x509"
-	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -29,7 +25,7 @@ func (c curlHabits) answer(as *dialect.Spec) error {
 	method := cmp.Or(as.Method, "GET")
 	switch {
 	case c.Insecure && as.TLS.Verify:
-		return usagef("leave it away to see what it sees; --cacert FILE trusts a certificate of your own", "-k: %s verifies the target's certificate", as.Title)
+		return usagef("leave it away to see what it sees; --cacert FILE trusts a certificate of your own, and --no-verify any", "-k: %s verifies the target's certificate", as.Title)
 	case c.Insecure:
 		return usagef("leave it away", "-k is not needed: %s does not verify the target's certificate", as.Title)
 	case c.Head && method == "HEAD":
@@ -62,7 +58,10 @@ const fallbackTimeout = 5 * time.Second
 // chooseDialect finds the load balancer to ask as; its default depends on the protocol.
 func chooseDialect(name string, p triage.Protocol) (*dialect.Spec, error) {
 	if name == "" {
-		if p.Asks() {
+		switch {
+		case p.IsGRPC():
+			return dialect.Get(triage.Own), nil // an ALB asks no health service, and passes servers that have none
+		case p.Asks():
 			return dialect.Get(triage.AWSALB), nil
 		}
 		return dialect.Get(triage.AWSCLB), nil
@@ -72,8 +71,11 @@ func chooseDialect(name string, p triage.Protocol) (*dialect.Spec, error) {
 		return nil, err
 	}
 	if !spec.Speaks(p) {
-		return nil, usagef("it checks over "+joinProtocols(spec.Protocols)+"; --as aws-clb has tcp and tls",
-			"%s has no %s check", spec.Title, p)
+		other := "--as triage has all"
+		if !p.Asks() {
+			other = "--as aws-clb has tcp and tls"
+		}
+		return nil, usagef("it checks over "+joinProtocols(spec.Protocols)+"; "+other, "%s has no %s check", spec.Title, p)
 	}
 	return spec, nil
 }
@@ -181,17 +183,19 @@ func (q *question) warnStandIn() {
 // setHeader adds a header line, or puts it in the place of the one that the load balancer sends by itself. An empty value
 // takes that one away.
 func (q *question) setHeader(h dialect.Header) {
-	at := slices.IndexFunc(q.spec.Headers, func(own dialect.Header) bool { return strings.EqualFold(own.Name, h.Name) })
-	if at < 0 {
+	own := func(line dialect.Header) bool { return strings.EqualFold(line.Name, h.Name) }
+	if !slices.ContainsFunc(q.spec.Headers, own) && !slices.ContainsFunc(q.spec.HTTP2.Headers, own) {
 		q.extra = append(q.extra, h)
 		return
 	}
 	changed := *q.spec
-	changed.Headers = slices.Clone(q.spec.Headers)
-	if h.Value == "" {
-		changed.Headers = slices.Delete(changed.Headers, at, at+1)
-	} else {
-		changed.Headers[at].Value = h.Value
+	for _, lines := range []*[]dialect.Header{&changed.Headers, &changed.HTTP2.Headers} {
+		*lines = slices.Clone(*lines)
+		if h.Value == "" {
+			*lines = slices.DeleteFunc(*lines, own)
+		} else if at := slices.IndexFunc(*lines, own); at >= 0 {
+			(*lines)[at].Value = h.Value
+		}
 	}
 	q.spec = &changed
 }
@@ -211,26 +215,4 @@ func parseHeader(line string) (dialect.Header, error) {
 		return dialect.Header{}, usagef("leave it away", "-H %s: a health check sends no body", name)
 	}
 	return dialect.Header{Name: name, Value: value}, nil
-}
-
-// readRoots returns the system's root certificates and those of a file.
-func readRoots(file string) (*x509.CertPool, error) {
-	if file == "" {
-		return nil, nil
-	}
-	text, err := os.ReadFile(file)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, usagef("is the path right?", "--cacert %s: there is no such file", file)
-	}
-	if err != nil {
-		return nil, usagef("is it a file that you may read?", "--cacert: %s", err)
-	}
-	roots, err := x509.SystemCertPool()
-	if err != nil {
-		roots = x509.NewCertPool()
-	}
-	if !roots.AppendCertsFromPEM(text) {
-		return nil, usagef("certificates begin with -----BEGIN CERTIFICATE-----", "--cacert %s holds no certificate in PEM", file)
-	}
-	return roots, nil
 }

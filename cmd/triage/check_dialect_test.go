@@ -107,7 +107,7 @@ func TestCheckFollowsRedirects(t *testing.T) {
 	}{
 		{"kubelet", "/here", exitOK, "Redirects  http://" + address + "/fine\n"},
 		{"kubelet", "/there", exitOK, "Note       a redirect to another host is not followed: \"http://" + elsewhere + "/\"\n"},
-		{"kubelet", "/loop", exitOK, "Note       the redirect after 10 requests is not followed\n"},
+		{"kubelet", "/loop", exitUnhealthy, "redirect-failed in"},
 		{"consul", "/here", exitOK, "Redirects  http://" + address + "/fine\n"},
 		{"consul", "/there", exitFault, "NO VERDICT consul  " + address + "/there  redirect-elsewhere in"},
 		{"consul", "/loop", exitUnhealthy, "redirect-failed in"},

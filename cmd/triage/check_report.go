@@ -67,6 +67,8 @@ func (r *checkReport) explain(x *triage.Exchange, d *triage.Diagnosis) {
 		r.paragraph("Altered", string(r.question.spec.Name)+" itself has no "+option)
 	}
 	r.vendorWords(x)
+	r.paragraph("Over", r.over(x))
+	r.paragraph("gRPC", grpcAnswer(x))
 	r.paragraph("Redirects", strings.Join(x.Redirects, "\n"))
 	r.paragraph("TLS", r.certificate(x))
 	switch x.Outcome.Verdict() {
@@ -103,6 +105,44 @@ func (r *checkReport) unexplained(x *triage.Exchange, d *triage.Diagnosis) {
 	r.paragraph("Seen", seen)
 	r.paragraph("Asked", strings.Join(d.Asked, "\n"))
 	r.paragraph("Next", diagnose.Next(x))
+}
+
+// over says how the target was asked where that is not seen from its address: the version of HTTP that it has chosen, what
+// came before the request, and from where.
+func (r *checkReport) over(x *triage.Exchange) string {
+	var said []string
+	p := r.question.endpoint.protocol
+	if x.Status != 0 && (p == triage.H2 || p == triage.H2C || p == triage.HTTPS && x.TLS != nil && x.TLS.ALPN == "h2") {
+		said = append(said, "HTTP/2")
+	}
+	if x.Proxy != triage.NoProxy {
+		said = append(said, fmt.Sprintf("after a header of the PROXY protocol (%s)", x.Proxy))
+	}
+	if r.command.Source != "" && x.Local.IsValid() {
+		said = append(said, "from "+x.Local.Addr().String())
+	}
+	return strings.Join(said, ", ")
+}
+
+// grpcAnswer is what a gRPC check was answered, where neither the first line nor the detail says all of it.
+func grpcAnswer(x *triage.Exchange) string {
+	if x.GRPC == nil || x.GRPC.Status < 0 {
+		return ""
+	}
+	text := triage.GRPCCodeText(x.GRPC.Status)
+	if strings.HasPrefix(x.Detail, text) {
+		return ""
+	}
+	if x.GRPC.Serving != "" {
+		text += ", " + x.GRPC.Serving
+	}
+	if x.GRPC.Message != "" {
+		text += ": " + quoted(x.GRPC.Message)
+	}
+	if text == briefResult(x) {
+		return ""
+	}
+	return text
 }
 
 // certificate says what the target has shown in the TLS handshake.
@@ -151,7 +191,7 @@ func quoted(s string) string {
 // vendorWords prints what the vendor's console would show. People search for these sentences, so they are
 // not broken where there is another way.
 func (r *checkReport) vendorWords(x *triage.Exchange) {
-	words := r.question.spec.Words(x.Outcome, x.Status)
+	words := r.question.spec.WordsFor(x)
 	text := words.String()
 	if len(text) > lineWidth-labelWidth && words.Description != "" {
 		text = words.Code + ":\n" + words.Description
@@ -185,6 +225,15 @@ func (r *checkReport) target(x *triage.Exchange) string {
 
 // briefResult is the outcome for the first line: the code where that decided, else the outcome's name.
 func briefResult(x *triage.Exchange) string {
+	switch g := x.GRPC; {
+	case g == nil:
+	case g.Serving != "" && (x.Outcome == triage.Matched || x.Outcome == triage.NotServing):
+		return g.Serving
+	case x.Outcome == triage.Matched || x.Outcome == triage.GRPCMismatch:
+		return triage.GRPCCodeText(g.Status)
+	default:
+		return x.Outcome.String()
+	}
 	if x.Status != 0 && (x.Outcome == triage.CodeMismatch || x.Outcome == triage.Matched) {
 		return fmt.Sprint(x.Status)
 	}
@@ -242,6 +291,7 @@ type checkJSON struct {
 	Phases    map[string]float64 `json:"phases"`              // milliseconds
 	Redirects []string           `json:"redirects,omitempty"` // the URLs that were followed, in order
 	TLS       *triage.TLSFacts   `json:"tls,omitempty"`
+	GRPC      *triage.GRPCFacts  `json:"grpc,omitempty"`
 	Warnings  []string           `json:"warnings"`
 	Diagnosis *triage.Diagnosis  `json:"diagnosis,omitempty"`
 }
@@ -266,12 +316,13 @@ func (r *checkReport) json(x *triage.Exchange, d *triage.Diagnosis, warnings []s
 		Outcome:   x.Outcome,
 		Detail:    x.Detail,
 		Status:    x.Status,
-		Reason:    r.question.spec.Words(x.Outcome, x.Status),
+		Reason:    r.question.spec.WordsFor(x),
 		Received:  receivedJSON{Truncated: x.Truncated},
 		Assumed:   append([]string{}, r.question.spec.Assumed()...),
 		Phases:    map[string]float64{},
 		Redirects: x.Redirects,
 		TLS:       x.TLS,
+		GRPC:      x.GRPC,
 		Warnings:  append([]string{}, warnings...),
 		Diagnosis: d,
 	}

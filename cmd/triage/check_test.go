@@ -294,7 +294,7 @@ func TestCheckUsage(t *testing.T) {
 		"--nonsense 127.0.1.5:80":          "unknown flag --nonsense",
 	} {
 		r := runTriage(t, nil, append([]string{"check"}, strings.Fields(args)...)...)
-		if r.code != exitUsage || !strings.Contains(r.stderr, want) || r.stdout != "" || !strings.Contains(r.stderr, "\nhint: ") {
+		if r.code != exitUsage || !strings.Contains(joined(r.stderr), want) || r.stdout != "" || !strings.Contains(r.stderr, "\nhint: ") {
 			t.Errorf("check %s: exit %d\n%s%s", args, r.code, r.stdout, r.stderr)
 		}
 	}

@@ -15,10 +15,10 @@ type endpoint struct {
 	protocol triage.Protocol
 	host     string // a name, an address, or "" for this machine at its own private addresses
 	port     uint16
-	path     string // with its query; "" for tcp and tls
+	path     string // with its query; in gRPC the service or the method; "" for tcp and tls
 }
 
-// parseEndpoint reads a URL (http, https, tcp, tls), HOST:PORT/PATH, or :PORT/PATH. Its errors say what to write
+// parseEndpoint reads a URL (http, https, h2, h2c, grpc, grpcs, tcp, tls), HOST:PORT/PATH, or :PORT/PATH. Its errors say what to write
 // instead.
 func parseEndpoint(s string) (endpoint, error) {
 	scheme, rest, hasScheme := strings.Cut(s, "://")
@@ -27,7 +27,7 @@ func parseEndpoint(s string) (endpoint, error) {
 	}
 	protocol, err := triage.ParseProtocol(scheme)
 	if err != nil {
-		return endpoint{}, usagef("write http://, https://, tcp:// or tls:// before the address", "%q cannot be checked: %s is not a scheme of a health check", s, scheme)
+		return endpoint{}, usagef("write http://, https://, h2://, h2c://, grpc://, grpcs://, tcp:// or tls:// before the address", "%q cannot be checked: %s is not a scheme of a health check", s, scheme)
 	}
 	e := endpoint{protocol: protocol}
 	authority, path := splitAuthority(rest)
@@ -70,7 +70,9 @@ func splitAuthorityPort(authority string, p triage.Protocol) (host string, port 
 		}
 		return "", uint16(n), nil
 	}
-	defaultPorts := map[triage.Protocol]string{triage.HTTP: ":80", triage.HTTPS: ":443"}
+	defaultPorts := map[triage.Protocol]string{ // gRPC without TLS has none
+		triage.HTTP: ":80", triage.H2C: ":80", triage.HTTPS: ":443", triage.H2: ":443", triage.GRPCS: ":443",
+	}
 	withPort := authority
 	if colon := strings.LastIndexByte(authority, ':'); colon <= strings.LastIndexByte(authority, ']') {
 		withPort += defaultPorts[p]

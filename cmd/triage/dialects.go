@@ -64,7 +64,7 @@ func (r dialectsReport) line(s *dialect.Spec) {
 
 // topicTitles are the labels of the topics.
 var topicTitles = map[string]string{
-	"request": "Request", "host": "Host", "codes": "Codes", "redirects": "Redirects", "body": "Body", "tls": "TLS",
+	"protocols": "Protocols", "request": "Request", "host": "Host", "codes": "Codes", "redirects": "Redirects", "body": "Body", "tls": "TLS",
 	"close": "Close", "timing": "Timing", "states": "States", "words": "Words", "not here": "Not here",
 }
 
@@ -81,9 +81,25 @@ func (r dialectsReport) one(s *dialect.Spec) {
 		r.out.printf("    %s\\r\\n\n", strings.TrimSuffix(line, "\r\n"))
 	}
 	r.out.printf("%s\n", r.out.dim("    (to app.example:8080, which is 10.0.1.5)"))
+	for _, p := range s.OverHTTP2() {
+		r.out.printf("\n")
+		for _, line := range fieldLines(s, p) {
+			r.out.printf("    %s\n", line)
+		}
+		r.out.printf("%s\n", r.out.dim(fmt.Sprintf("    (the same over %s)", p)))
+	}
 	for _, topic := range dialect.Topics() {
 		r.topic(s, topic)
 	}
+}
+
+// fieldLines is the fields of the example over HTTP/2, one on each line.
+func fieldLines(s *dialect.Spec, p triage.Protocol) []string {
+	var lines []string
+	for _, h := range s.AppendFields(nil, dialect.ExampleOver(p)) {
+		lines = append(lines, h.Name+": "+h.Value)
+	}
+	return lines
 }
 
 // topic prints the rules of one topic, and below them what they stand on.
@@ -132,9 +148,25 @@ type dialectJSON struct {
 	SuccessCodes string            `json:"success_codes"`
 	LegalCodes   string            `json:"legal_codes"`
 	Request      string            `json:"request"` // to app.example:8080, which is 10.0.1.5
+	HTTP2        []requestJSON     `json:"http2"`   // the same over HTTP/2, and in gRPC
+	GRPC         *grpcJSON         `json:"grpc,omitempty"`
+	Proxy        []string          `json:"proxy_protocol,omitempty"` // versions of the header that can be switched on
 	Rules        []dialect.Rule    `json:"rules"`
 	Timing       timingJSON        `json:"timing"`
 	Facts        []factJSON        `json:"facts"`
+}
+
+// requestJSON is a request over HTTP/2.
+type requestJSON struct {
+	Protocol triage.Protocol `json:"protocol"`
+	Fields   []string        `json:"fields"` // "name: value", in order
+}
+
+// grpcJSON is what passes in gRPC.
+type grpcJSON struct {
+	SuccessCodes string `json:"success_codes"`
+	LegalCodes   string `json:"legal_codes"`
+	Serving      bool   `json:"serving"` // the health service is asked, and must answer SERVING
 }
 
 // timingJSON has the defaults of a dialect and their ranges. What is absent does not exist.
@@ -177,7 +209,18 @@ func newDialectJSON(s *dialect.Spec) dialectJSON {
 			MinThreshold: t.MinThreshold, MaxThreshold: t.MaxThreshold,
 			EndToStart: t.EndToStart,
 		},
+		HTTP2: []requestJSON{},
 		Facts: []factJSON{},
+	}
+	for _, p := range s.OverHTTP2() {
+		d.HTTP2 = append(d.HTTP2, requestJSON{p, fieldLines(s, p)})
+	}
+	if s.Speaks(triage.GRPC) {
+		usual, legal := s.PassingCodes(triage.GRPC)
+		d.GRPC = &grpcJSON{usual.String(), legal.String(), s.GRPC.Health()}
+	}
+	for _, v := range s.Proxy {
+		d.Proxy = append(d.Proxy, string(v))
 	}
 	for _, f := range s.Facts {
 		d.Facts = append(d.Facts, factJSON{f.Topic, f.Says, f.Confidence.String(), f.Source})

@@ -38,6 +38,16 @@ func TestDialectsPages(t *testing.T) {
 		if err := json.Unmarshal([]byte(show("--json", string(s.Name))), &object); err != nil {
 			t.Fatal(err)
 		}
+		for _, p := range s.OverHTTP2() {
+			for _, h := range s.AppendFields(nil, dialect.ExampleOver(p)) {
+				if !strings.Contains(page, "\n    "+h.Name+": "+h.Value+"\n") {
+					t.Errorf("%s over %s: %s is not on the page", s.Name, p, h.Name)
+				}
+			}
+		}
+		if len(object.Dialects) == 1 && len(object.Dialects[0].HTTP2) != len(s.OverHTTP2()) {
+			t.Errorf("%s over HTTP/2 as an object: %+v", s.Name, object.Dialects[0].HTTP2)
+		}
 		if len(object.Dialects) != 1 || object.Dialects[0].Name != s.Name || len(object.Dialects[0].Facts) != len(s.Facts) {
 			t.Errorf("%s as an object: %+v", s.Name, object)
 		}

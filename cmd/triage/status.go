@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"path/filepath"
 	"time"
 	"unicode/utf8"
 
@@ -173,6 +174,7 @@ func (r statusReport) print(s control.Status) {
 	r.fact("balancer", fmt.Sprintf("triage %s, up %s, config %s", s.Version, span(r.now.Sub(s.Since)), s.Config))
 	for _, g := range s.Groups {
 		r.printf("\n%s %s\n", r.bold(string(g.Name)), r.dim(wrap(r.safe(check(g.HealthCheck)), lineWidth-len(g.Name)-1, "  ")))
+		g.HealthCheck = located(g.HealthCheck, filepath.Dir(s.Config))
 		targetReport{statusReport: r, group: g, told: map[string]bool{}}.print()
 	}
 	if lines.n > longReport {
@@ -217,37 +219,4 @@ func (r statusReport) fact(label, text string) {
 		text = wrap(text, lineWidth-labelWidth, "")
 	}
 	r.label(label, text)
-}
-
-// check is the settings of a health check in one sentence.
-func check(h control.HealthCheckView) string {
-	s := "checked "
-	if h.As != "" {
-		s += "as " + string(h.As) + " "
-	}
-	s += "over " + string(h.Protocol)
-	if h.Port != "traffic-port" {
-		s += ", port " + h.Port
-	}
-	if h.Path != "" {
-		s += ", " + h.Path + " for " + h.SuccessCodes
-	}
-	if h.Host != "" {
-		s += ", Host " + h.Host
-	}
-	s += ", every " + h.Interval
-	if h.UnhealthyInterval != "" {
-		s += ", " + h.UnhealthyInterval + " while unhealthy"
-	}
-	if h.TransitionInterval != "" {
-		s += ", " + h.TransitionInterval + " while changing"
-	}
-	if h.Jitter != "" {
-		s += ", jitter " + h.Jitter
-	}
-	s += fmt.Sprintf(", timeout %s, out after %d, back after %d", h.Timeout, h.UnhealthyThreshold, h.HealthyThreshold)
-	if h.ReuseConnection {
-		s += ", connection kept"
-	}
-	return s
 }

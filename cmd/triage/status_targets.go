@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"fmt"
-	"net"
 	"net/netip"
 	"slices"
 	"strings"
@@ -230,16 +229,15 @@ func (r targetReport) cure(t control.TargetStatus) {
 		return
 	}
 	next, illness := nextCheck(r.group.HealthCheck, t), withoutAddress(cause(t), t)
-	if next == "" || r.told[illness] {
+	if next == nil || r.told[illness] {
 		return
 	}
 	r.told[illness] = true
 	const label = "    next: "
-	next = r.safe(next)
-	if i := strings.LastIndexByte(next, ' '); len(label)+utf8.RuneCountInString(next) > lineWidth {
-		next = next[:i] + " \\\n" + strings.Repeat(" ", len(label)) + next[i+1:] // as a shell takes it
+	for i := range next {
+		next[i] = r.safe(next[i])
 	}
-	r.printf("%s%s\n", label, next)
+	r.printf("%s%s\n", label, strings.Join(commandLines(next, lineWidth-len(label)), "\n"+strings.Repeat(" ", len(label))))
 }
 
 // fix prints a cure. Its lines that are indented are code, which stays as it is.
@@ -265,12 +263,14 @@ func targetName(t control.TargetStatus) string {
 }
 
 // lastCheck is the newest check in a few words: what came back, and when.
-func (r statusReport) lastCheck(c *control.CheckView) string {
+func (r targetReport) lastCheck(c *control.CheckView) string {
 	if c == nil {
 		return "-"
 	}
 	result := c.Outcome.String()
 	switch {
+	case r.group.HealthCheck.GRPCCodes != "" && (c.Outcome == triage.Matched || c.Outcome == triage.GRPCMismatch):
+		result = fmt.Sprintf("%s in %s", triage.GRPCCodeText(c.Status), took(c.Took))
 	case c.Outcome == triage.Matched || c.Outcome == triage.CodeMismatch:
 		result = fmt.Sprintf("%d in %s", c.Status, took(c.Took))
 	case c.Outcome.Verdict() == triage.Pass:
@@ -316,8 +316,10 @@ func notes(g control.GroupStatus, t control.TargetStatus) []string {
 	switch {
 	case isSick(t):
 		lines = append(lines, cause(t))
-		if t.Streak > 0 {
-			lines = append(lines, fmt.Sprintf("the last check passed: %d of %d that bring it back", t.Streak, g.HealthCheck.HealthyThreshold))
+		if t.HeldUntil != nil {
+			lines = append(lines, heldDown(g.HealthCheck, t))
+		} else if t.Streak > 0 {
+			lines = append(lines, counted(g.HealthCheck, t, "passed", g.HealthCheck.HealthyThreshold, "bring it back"))
 		}
 	case t.State == triage.Draining:
 		lines = append(lines, fmt.Sprintf("%s; %s still running", t.Description, count(int(t.InFlight), "request")))
@@ -325,12 +327,26 @@ func notes(g control.GroupStatus, t control.TargetStatus) []string {
 			lines = append(lines, fmt.Sprintf("back with: triage target undrain %s %s", g.Name, t.Target))
 		}
 	case t.Streak > 0:
-		lines = append(lines, fmt.Sprintf("the last check failed: %d of %d that take it out", t.Streak, g.HealthCheck.UnhealthyThreshold))
+		lines = append(lines, counted(g.HealthCheck, t, "failed", g.HealthCheck.UnhealthyThreshold, "take it out"))
 	}
 	if !t.Trusted {
 		lines = append(lines, doubt(t))
 	}
 	return lines
+}
+
+// counted says how near a target is to a change of its state.
+func counted(h control.HealthCheckView, t control.TargetStatus, how string, threshold int, does string) string {
+	if h.ThresholdWindow != 0 {
+		return fmt.Sprintf("%d of the last %d checks %s: %d %s", t.Streak, h.ThresholdWindow, how, threshold, does)
+	}
+	return fmt.Sprintf("the last check %s: %d of %d that %s", how, t.Streak, threshold, does)
+}
+
+// heldDown says for how long a target stays out that works again.
+func heldDown(h control.HealthCheckView, t control.TargetStatus) string {
+	return fmt.Sprintf("works again, but is held down until %s at the earliest, since it comes and goes: it would be return number %d within %s",
+		t.HeldUntil.Local().Format(time.TimeOnly), t.Return, h.HoldDownWindow)
 }
 
 // doubt says why the checks of a target are not trustworthy, and what to do about that.
@@ -346,33 +362,6 @@ func doubt(t control.TargetStatus) string {
 	}
 	return "? not trustworthy: " + why + ", so the state is old news. Raise the balancer's limit of open files " +
 		"(ulimit -n, or LimitNOFILE= of systemd), or give it fewer targets"
-}
-
-// nextCheck is the command that asks a target as the group does and says more: "" if the target has no address.
-func nextCheck(h control.HealthCheckView, t control.TargetStatus) string {
-	if t.Address == "" {
-		return ""
-	}
-	address := t.Address
-	if host, _, err := net.SplitHostPort(address); err == nil && h.Port != "traffic-port" {
-		address = net.JoinHostPort(host, h.Port)
-	}
-	command := []string{"triage check --as", string(cmp.Or(h.As, triage.Own))}
-	if h.Host != "" {
-		command = append(command, "--host", h.Host)
-	}
-	if h.As == "" && h.SuccessCodes != "" && h.SuccessCodes != "200" {
-		command = append(command, "--success-codes", h.SuccessCodes)
-	}
-	return strings.Join(append(command, shellWord(string(h.Protocol)+"://"+address+h.Path)), " ")
-}
-
-// shellWord is a word as a shell has to be given it.
-func shellWord(s string) string {
-	if strings.ContainsFunc(s, func(r rune) bool { return strings.ContainsRune("&;|<>()$`\\\"'*?[]#~!{}", r) }) {
-		return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
-	}
-	return s
 }
 
 // cause is why a target is unhealthy, as exactly as it is known.

@@ -214,16 +214,106 @@ func TestManyWays(t *testing.T) {
 func TestNextCheck(t *testing.T) {
 	target := control.TargetStatus{Address: "[2001:db8::1]:8000"}
 	for want, h := range map[string]control.HealthCheckView{
-		"triage check --as triage 'tls://[2001:db8::1]:8000'":                          {Protocol: triage.TLS, Port: "traffic-port"},
-		"triage check --as triage 'http://[2001:db8::1]:9000/it'\\''s'":                {Protocol: triage.HTTP, Port: "9000", Path: "/it's", SuccessCodes: "200"},
+		"triage check --as triage 'tls://[2001:db8::1]:8000'":                                          {Protocol: triage.TLS, Port: "traffic-port"},
+		"triage check --as triage 'http://[2001:db8::1]:9000/it'\\''s'":                                {Protocol: triage.HTTP, Port: "9000", Path: "/it's", SuccessCodes: "200"},
+		"triage check --as triage --service shop.Cart --success-codes 0-5 'grpc://[2001:db8::1]:8000'": {Protocol: triage.GRPC, Port: "traffic-port", GRPCCodes: "0-5", Service: "shop.Cart"},
+		"triage check --as aws-alb 'grpcs://[2001:db8::1]:8000/a.B/C'":                                 {As: triage.AWSALB, Protocol: triage.GRPCS, Port: "traffic-port", GRPCCodes: "12", Path: "/a.B/C"},
+		"triage check --as triage --expect-header 'X: a b' --expect-body 'it'\\''s' --expect-regex '^a b$' --expect 'status == 200' --server-name a.example --cacert ca.pem --cert us.pem --key us.key " +
+			"--tls-min 1.2 --proxy-protocol v1 --source 10.0.0.9 --no-verify 'https://[2001:db8::1]:8000/'": {
+			Protocol: triage.HTTPS, Port: "traffic-port", Path: "/", SuccessCodes: "200", ExpectHeader: "X: a b", ExpectBody: "it's", ExpectBodyRegex: "^a b$", Expect: "status == 200",
+			TLSServerName: "a.example", TLSCAFile: "ca.pem", TLSCertFile: "us.pem", TLSKeyFile: "us.key", TLSMinVersion: "1.2", ProxyProtocol: "v1", SourceAddress: "10.0.0.9", TLSVerify: new(bool),
+		},
 		"triage check --as kubelet --host mysite.com 'http://[2001:db8::1]:8000/live'": {As: triage.Kubelet, Protocol: triage.HTTP, Port: "traffic-port", Path: "/live", SuccessCodes: "200-399", Host: "mysite.com"},
 	} {
-		if got := nextCheck(h, target); got != want {
+		if got := strings.Join(nextCheck(h, target), " "); got != want {
 			t.Errorf("%q, want %q", got, want)
 		}
 	}
-	if got := nextCheck(control.HealthCheckView{}, control.TargetStatus{Target: "app.internal:80"}); got != "" {
+	if got := nextCheck(control.HealthCheckView{}, control.TargetStatus{Target: "app.internal:80"}); got != nil {
 		t.Errorf("a name without an address: %q", got)
+	}
+}
+
+// TestCommandLines: a long command is broken between its words, as a shell takes it.
+func TestCommandLines(t *testing.T) {
+	command := []string{"triage check", "--as triage", "--expect-body 'two words'", "--source 10.0.0.9", "http://10.0.0.1:8000/health_check"}
+	for width, want := range map[int]string{
+		200: "triage check --as triage --expect-body 'two words' --source 10.0.0.9 http://10.0.0.1:8000/health_check",
+		60:  "triage check --as triage --expect-body 'two words' \\\n--source 10.0.0.9 http://10.0.0.1:8000/health_check",
+		10:  "triage check \\\n--as triage \\\n--expect-body 'two words' \\\n--source 10.0.0.9 \\\nhttp://10.0.0.1:8000/health_check",
+	} {
+		if got := strings.Join(commandLines(command, width), "\n"); got != want {
+			t.Errorf("%d columns:\n%s\nwant\n%s", width, got, want)
+		}
+	}
+	h := located(control.HealthCheckView{TLSCAFile: "ca.pem", TLSKeyFile: "/etc/us.key"}, "/srv/shop")
+	if h.TLSCAFile != "/srv/shop/ca.pem" || h.TLSKeyFile != "/etc/us.key" || h.TLSCertFile != "" {
+		t.Errorf("%+v", h)
+	}
+}
+
+// TestCheckInASentence: what is not as usual is said, and nothing else.
+func TestCheckInASentence(t *testing.T) {
+	yes := true
+	usual := control.HealthCheckView{Protocol: triage.TCP, Port: "traffic-port", Interval: "5s", Timeout: "2s", HealthyThreshold: 2, UnhealthyThreshold: 3}
+	rpc := usual
+	rpc.Protocol, rpc.GRPCCodes, rpc.Service = triage.GRPC, "0", "shop.Cart"
+	all := usual
+	all.Protocol, all.Path, all.SuccessCodes = triage.HTTPS, "/h", "200"
+	all.ExpectHeader, all.ExpectBody, all.ExpectBodyRegex, all.Expect = "X: y", "ok", "^o", "status == 200"
+	all.TLSServerName, all.TLSVerify, all.TLSCAFile, all.TLSCertFile, all.TLSKeyFile, all.TLSMinVersion = "a.example", &yes, "ca.pem", "us.pem", "us.key", "1.2"
+	all.ProxyProtocol, all.SourceAddress, all.ThresholdWindow = "v2", "10.0.0.9", 5
+	all.HoldDown, all.HoldDownLimit, all.HoldDownWindow = "30s", "10m", "20m"
+	for want, h := range map[string]control.HealthCheckView{
+		"checked over tcp, every 5s, timeout 2s, out after 3, back after 2":                           usual,
+		"checked over grpc, service shop.Cart for 0, every 5s, timeout 2s, out after 3, back after 2": rpc,
+		"checked over https, /h for 200, expecting header X: y, expecting text ok, expecting match of ^o, expecting status == 200, SNI a.example, trusting ca.pem, showing us.pem, TLS from 1.2, " +
+			"PROXY v2, from 10.0.0.9, certificate verified, every 5s, timeout 2s, out after 3, back after 2 of the last 5, held down for 30s to 10m when it returns twice in 20m": all,
+	} {
+		if got := check(h); got != want {
+			t.Errorf("got  %s\nwant %s", got, want)
+		}
+	}
+}
+
+// TestLastCheckOverGRPC: its codes are not HTTP's.
+func TestLastCheckOverGRPC(t *testing.T) {
+	r := targetReport{group: control.GroupStatus{HealthCheck: control.HealthCheckView{Protocol: triage.GRPC, GRPCCodes: "0"}}}
+	for want, c := range map[string]control.CheckView{
+		"0 OK in 2 ms":             {Outcome: triage.Matched, Took: 2},
+		"12 UNIMPLEMENTED in 2 ms": {Outcome: triage.GRPCMismatch, Status: 12, Took: 2},
+		"not-serving":              {Outcome: triage.NotServing, Took: 2},
+	} {
+		if got := r.lastCheck(&c); !strings.HasPrefix(got, want+", ") {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}
+
+// TestNearAChange: how near a target is to a change, in a row, in a window, and while it is held down.
+func TestNearAChange(t *testing.T) {
+	until := time.Date(2026, 11, 23, 14, 5, 9, 0, time.Local)
+	row := control.GroupStatus{HealthCheck: control.HealthCheckView{HealthyThreshold: 2, UnhealthyThreshold: 3, HoldDownWindow: "10m"}}
+	window := row
+	window.HealthCheck.ThresholdWindow = 5
+	sick := control.TargetStatus{Address: "127.0.0.1:80", State: triage.Unhealthy, Description: "x", Streak: 1, Trusted: true}
+	held := sick
+	held.Streak, held.HeldUntil, held.Return = 9, &until, 3
+	well := control.TargetStatus{Address: "127.0.0.1:80", State: triage.Healthy, Streak: 2, Trusted: true}
+	for _, tt := range []struct {
+		group  control.GroupStatus
+		target control.TargetStatus
+		want   string
+	}{
+		{row, sick, "the last check passed: 1 of 2 that bring it back"},
+		{window, sick, "1 of the last 5 checks passed: 2 bring it back"},
+		{row, held, "works again, but is held down until 14:05:09 at the earliest, since it comes and goes: it would be return number 3 within 10m"},
+		{row, well, "the last check failed: 2 of 3 that take it out"},
+		{window, well, "2 of the last 5 checks failed: 3 take it out"},
+	} {
+		if lines := notes(tt.group, tt.target); len(lines) == 0 || lines[len(lines)-1] != tt.want {
+			t.Errorf("%q, want %q", lines, tt.want)
+		}
 	}
 }
 

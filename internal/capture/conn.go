@@ -132,6 +132,9 @@ func (c *conn) message() (more bool) {
 	return false
 }
 
+// http2Preface is how a client begins HTTP/2 (RFC 9113 section 3.4).
+const http2Preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+
 // signatures are the first bytes of what is not an HTTP/1.x request.
 var signatures = [...]struct {
 	start string
@@ -140,7 +143,7 @@ var signatures = [...]struct {
 	{"\x16\x03", TLSHello}, // a handshake record, any version (RFC 8446 section 5.1)
 	{proxyV1Start, ProxyV1},
 	{proxyV2Start, ProxyV2},
-	{"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", HTTP2Preface}, // RFC 9113 section 3.4
+	{http2Preface, HTTP2Preface},
 }
 
 // sniff says what the next bytes are, reading until it can: HTTPRequest if they are nothing that has a

@@ -49,6 +49,26 @@ func TestTLSHello(t *testing.T) {
 	}
 }
 
+// TestHTTP2 is named as what it is, and what a load balancer's own connection says before it does not hide it.
+func TestHTTP2(t *testing.T) {
+	const preface, settings = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "\x00\x00\x00\x04\x00\x00\x00\x00\x00"
+	l := listen(t, capture.Config{})
+	for _, version := range []triage.ProxyProtocol{triage.NoProxy, triage.ProxyV1, triage.ProxyV2} {
+		for _, as := range []triage.Dialect{triage.Own, triage.AWSNLB} {
+			header := dialect.Get(as).AppendProxy(nil, version, netip.MustParseAddrPort("10.0.0.9:1"), netip.MustParseAddrPort("10.0.0.1:80"))
+			l.send(string(header) + preface + settings).Close()
+			r := l.record()
+			remarks := strings.Join(r.Remarks, "\n")
+			if (r.Kind == capture.HTTP2Preface) != (version == triage.NoProxy) || (r.Proxy != nil) == (version == triage.NoProxy) {
+				t.Errorf("%s, PROXY %q: %s, %+v", as, version, r.Kind, r.Proxy)
+			}
+			if !strings.Contains(remarks, "prior knowledge): a check over h2c or gRPC") || strings.Contains(remarks, "Nothing follows") {
+				t.Errorf("%s, PROXY %q: remarks %q", as, version, r.Remarks)
+			}
+		}
+	}
+}
+
 func TestProxyHeaders(t *testing.T) {
 	const v2 = "\r\n\r\n\x00\r\nQUIT\n"
 	client, us := netip.MustParseAddrPort("192.0.2.1:1234"), netip.MustParseAddrPort("10.0.0.1:80")

@@ -1,6 +1,7 @@
 package capture
 
 import (
+	"bytes"
 	"fmt"
 	"net/http"
 	"slices"
@@ -28,11 +29,21 @@ func remarks(r *Record, silence time.Duration) []string {
 	case Silence:
 		notes = append(notes, fmt.Sprintf("Nothing came for %v. A TCP check that keeps its connection does this, and a "+
 			"client of a protocol in which the server speaks first.", silence))
-	case HTTP2Preface:
-		notes = append(notes, "This is HTTP/2 without TLS, as target groups with protocol version HTTP2 or GRPC send it. "+
-			"A server that speaks only HTTP/1.1 cannot answer: both sides must agree on the version.")
+	}
+	if beginsHTTP2(r) {
+		notes = append(notes, "This is HTTP/2 without TLS, begun without asking first (prior knowledge): a check over h2c or gRPC, "+
+			"as target groups with protocol version HTTP2 or GRPC send it. A server that speaks only HTTP/1.1 cannot answer: "+
+			"both sides must agree on the version.")
 	}
 	return notes
+}
+
+// beginsHTTP2 reports whether what came begins as HTTP/2 does, behind a PROXY header if there is one.
+func beginsHTTP2(r *Record) bool {
+	if r.Proxy == nil {
+		return r.Kind == HTTP2Preface
+	}
+	return len(r.Raw) > r.Proxy.HeaderBytes && bytes.HasPrefix(r.Raw[r.Proxy.HeaderBytes:], []byte(http2Preface))
 }
 
 // requestRemarks: Host and scheme are the two things that a check lacks and an application was configured for.
@@ -86,7 +97,7 @@ func helloRemarks(h *Hello) []string {
 
 func proxyRemark(r *Record) string {
 	note := "A PROXY header comes first: nginx and Go's server answer 400 unless they are told to expect it."
-	if r.Request == nil && r.Hello == nil && (r.End == Closed || r.End == Reset) && r.Problem == "" {
+	if len(r.Raw) == r.Proxy.HeaderBytes && (r.End == Closed || r.End == Reset) {
 		note += " Nothing follows it: a TCP check."
 	}
 	return note

@@ -467,7 +467,7 @@ func TestStatus(t *testing.T) {
 	sick := triage.Health{State: triage.Unhealthy, Outcome: triage.CodeMismatch, Status: 301, Streak: 1, Since: now}
 	x := &triage.Exchange{Key: key("127.0.0.1:8001"), Started: now, Took: 1500 * time.Microsecond, Status: 301, Outcome: triage.CodeMismatch}
 	r.mu.Lock()
-	r.checks = []triage.CheckStatus{{Key: key("127.0.0.1:8001"), Health: sick, Doubted: true,
+	r.checks = []triage.CheckStatus{{Key: key("127.0.0.1:8001"), Health: sick, Doubted: true, HeldUntil: now.Add(time.Minute), Return: 2,
 		Last: triage.LastCheck{Started: x.Started, Took: x.Took, Status: x.Status, Outcome: x.Outcome}}}
 	r.balances = []triage.BalanceStatus{
 		{Key: key("127.0.0.1:8001"), State: triage.Unhealthy, Reason: triage.ResponseCodeMismatch, Requests: 7},
@@ -488,7 +488,7 @@ func TestStatus(t *testing.T) {
 		t.Errorf("got %+v", g.HealthCheck)
 	}
 	if got, want := jsonOf(t, g.Targets[0]), `{"target":"127.0.0.1:8001","address":"127.0.0.1:8001","weight":1,"state":"unhealthy","reason":"Target.ResponseCodeMismatch",`+
-		`"description":"Health checks failed with these codes: [301]","since":"2026-01-02T03:04:05Z","streak":1,"trusted":false,"in_flight":0,"requests":7,`+
+		`"description":"Health checks failed with these codes: [301]","since":"2026-01-02T03:04:05Z","streak":1,"held_until":"2026-01-02T03:05:05Z","return":2,"trusted":false,"in_flight":0,"requests":7,`+
 		`"last_check":{"at":"2026-01-02T03:04:05Z","took_ms":1.5,"outcome":"code-mismatch","status":301},`+
 		`"diagnosis":{"code":"test","title":"","cause":"the server says 301","proof":"","fix":"","evidence":null,"certainty":"","candidates":null,"asked":null}}`; got != want {
 		t.Errorf("got  %s\nwant %s", got, want)

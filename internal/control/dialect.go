@@ -27,6 +27,7 @@ func defaultsOf(as triage.Dialect) triage.HealthCheck {
 	if !spec.Codes.Empty() {
 		h.SuccessCodes = spec.Codes
 	}
+	h.GRPCCodes, _ = spec.PassingCodes(triage.GRPC)
 	h.Interval = cmp.Or(t.Interval, max(h.Interval, t.Timeout, t.MinInterval))
 	h.Timeout = min(cmp.Or(t.Timeout, max(h.Timeout, t.MinTimeout)), h.Interval)
 	h.Thresholds.Healthy = cmp.Or(t.Thresholds.Healthy, max(h.Thresholds.Healthy, t.MinThreshold))
@@ -34,15 +35,25 @@ func defaultsOf(as triage.Dialect) triage.HealthCheck {
 	return h
 }
 
-// validate is [triage.Config.Validate] and what the dialects of the groups have against their checks: errors for what
+// validate is [triage.Config.Validate] and what has to be known of the dialects and of CEL for the rest: errors for what
 // cannot be done, warnings for what triage can do and the original could not.
 func validate(c triage.Config) triage.Problems {
 	ps := c.Validate()
 	for i, g := range c.Groups {
+		at := fmt.Sprintf("groups[%d].health_check.", i)
+		if p, wrong := unasked(g); wrong {
+			p.Path = at + p.Path
+			ps = append(ps, p)
+		}
+		if err := CheckExpression(g.HealthCheck); err != nil {
+			ps = append(ps, triage.Problem{Path: at + "expect", Message: "expect: " + err.Error(), Hint: triage.HintOf(err)})
+		}
+		m := fit{spec: dialect.Get(cmp.Or(g.HealthCheck.As, triage.Own)), group: g.Name, at: at}
 		if g.HealthCheck.As == "" {
+			m.idle(g.HealthCheck)
+			ps = append(ps, m.found...)
 			continue
 		}
-		m := fit{spec: dialect.Get(g.HealthCheck.As), group: g.Name, at: fmt.Sprintf("groups[%d].health_check.", i)}
 		if usual := defaultsOf(g.HealthCheck.As).Timeout; usual == g.HealthCheck.Timeout {
 			for i := range ps {
 				if ps[i].Path == m.at+"timeout" {
@@ -54,6 +65,24 @@ func validate(c triage.Config) triage.Problems {
 		ps = append(ps, m.found...)
 	}
 	return ps
+}
+
+// unasked is a target that cannot be asked from the address that the check shall come from.
+func unasked(g triage.Group) (triage.Problem, bool) {
+	source := g.HealthCheck.Source
+	if !source.IsValid() {
+		return triage.Problem{}, false
+	}
+	for _, t := range g.Targets {
+		if to, ok := t.ID.AddrPort(); ok && to.Addr().Unmap().Is4() != source.Unmap().Is4() {
+			return triage.Problem{
+				Path:    "source_address",
+				Message: fmt.Sprintf("target %s of group %q cannot be asked from %s: one is an IPv4 address, the other is not", t.ID, g.Name, source),
+				Hint:    "put targets of the other sort into a group of their own",
+			}, true
+		}
+	}
+	return triage.Problem{}, false
 }
 
 // fit holds a group's check against its dialect.
@@ -70,22 +99,37 @@ func (m *fit) judge(h triage.HealthCheck) {
 		m.found = append(m.found, triage.Problem{
 			Path:    m.at + "protocol",
 			Message: fmt.Sprintf("%s has no %s check, which group %q asks for", name, h.Protocol, m.group),
-			Hint:    "it checks over " + protocolNames(m.spec.Protocols),
+			Hint:    "it checks over " + strings.Join(words(m.spec.Protocols), ", "),
 		})
 		return
+	}
+	if h.Protocol == triage.HTTP && h.TLS != (triage.CheckTLS{}) && !mayEncrypt(h) { // the rest is said without the dialect
+		m.found = append(m.found, triage.Problem{
+			Path:    m.at + "protocol",
+			Message: fmt.Sprintf("group %q has settings of TLS, and a check over http as %s is not encrypted", m.group, name),
+			Hint:    "use https, or remove the keys that begin with tls_",
+		})
 	}
 	m.duration("interval", h.Interval, t.MinInterval, t.MaxInterval)
 	m.duration("timeout", h.Timeout, t.MinTimeout, t.MaxTimeout)
 	m.threshold("healthy_threshold", h.Thresholds.Healthy)
 	m.threshold("unhealthy_threshold", h.Thresholds.Unhealthy)
+	for _, key := range Beyond(m.spec, h) {
+		m.warn(key, "%s has no such setting as %s: triage does it in group %q all the same", name, key, m.group)
+	}
+	m.idle(h)
 	if !h.Protocol.Asks() {
 		return
 	}
-	switch usual, legal := m.spec.Codes, m.spec.LegalCodes; {
-	case usual == legal && h.SuccessCodes != usual:
-		m.warn("success_codes", "%s passes %s and cannot be told otherwise: triage passes %s in group %q all the same", name, usual, h.SuccessCodes, m.group)
-	case !h.SuccessCodes.Within(legal):
-		m.beyond("success_codes", h.SuccessCodes.String(), legal.String())
+	key, codes := "success_codes", h.SuccessCodes
+	if h.Protocol.IsGRPC() {
+		key, codes = "grpc_codes", h.GRPCCodes
+	}
+	switch usual, legal := m.spec.PassingCodes(h.Protocol); {
+	case usual == legal && codes != usual:
+		m.warn(key, "%s passes %s and cannot be told otherwise: triage passes %s in group %q all the same", name, usual, codes, m.group)
+	case !codes.Within(legal):
+		m.beyond(key, codes.String(), legal.String())
 	}
 	switch {
 	case h.Host == "":
@@ -96,6 +140,31 @@ func (m *fit) judge(h triage.HealthCheck) {
 	}
 	if h.ReuseConnection && !keeps(m.spec) {
 		m.warn("reuse_connection", "%s makes a connection for each check: triage keeps those of group %q all the same", name, m.group)
+	}
+}
+
+// idle warns of settings that mean nothing in the dialect, though they would in another.
+func (m *fit) idle(h triage.HealthCheck) {
+	rule := m.spec.GRPC
+	if h.Protocol.IsGRPC() && h.Path != "/" && !rule.Settable {
+		m.found = append(m.found, triage.Problem{
+			Path:    m.at + "path",
+			Message: fmt.Sprintf("path %q means nothing in group %q: %s asks the method %s", h.Path, m.group, m.spec.Name, cmp.Or(rule.Method, dialect.HealthMethod)),
+			Hint:    "what the health service is asked about goes into service",
+			Warning: true,
+		})
+	}
+	if h.Service != "" && !rule.Health() {
+		m.warn("service", "service %q means nothing in group %q: %s does not ask gRPC's health service", h.Service, m.group, m.spec.Name)
+	}
+	verifies := h.TLS.Verify == triage.Yes || h.TLS.Verify == triage.AsUsual && m.spec.TLS.Verify
+	if h.TLS.CA.File != "" && !verifies {
+		m.found = append(m.found, triage.Problem{
+			Path:    m.at + "tls_ca_file",
+			Message: fmt.Sprintf("tls_ca_file %s means nothing in group %q, whose targets' certificates are not verified", h.TLS.CA, m.group),
+			Hint:    "write tls_verify: true",
+			Warning: true,
+		})
 	}
 }
 
@@ -138,20 +207,17 @@ func legalRange[T int | time.Duration](text func(T) string, least, most T) strin
 	return text(least) + "-" + text(most)
 }
 
-func protocolNames(ps []triage.Protocol) string {
-	names := make([]string, len(ps))
-	for i, p := range ps {
-		names[i] = string(p)
-	}
-	return strings.Join(names, ", ")
-}
-
 // defaulted says which settings an edit changes without naming them, because the defaults of another dialect are others.
 func defaulted(was, is triage.HealthCheck, named func(key string) bool) []string {
+	type setting struct{ key, was, is string }
+	codes := setting{"success_codes", was.SuccessCodes.String(), is.SuccessCodes.String()}
+	if is.Protocol.IsGRPC() {
+		codes = setting{"grpc_codes", was.GRPCCodes.String(), is.GRPCCodes.String()}
+	}
 	var said []string
-	for _, s := range []struct{ key, was, is string }{
+	for _, s := range []setting{
 		{"protocol", string(was.Protocol), string(is.Protocol)},
-		{"success_codes", was.SuccessCodes.String(), is.SuccessCodes.String()},
+		codes,
 		{"interval", triage.DurationText(was.Interval), triage.DurationText(is.Interval)},
 		{"timeout", triage.DurationText(was.Timeout), triage.DurationText(is.Timeout)},
 		{"healthy_threshold", fmt.Sprint(was.Thresholds.Healthy), fmt.Sprint(is.Thresholds.Healthy)},

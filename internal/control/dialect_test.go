@@ -27,7 +27,16 @@ func TestEveryDialectCanBeServed(t *testing.T) {
 				}
 			}
 		}
+		for _, protocol := range spec.Protocols {
+			f, err := Parse("f", []byte(web+"groups: [{name: app, targets: [\"10.0.0.1:80\"], health_check: {protocol: "+string(protocol)+", as: "+string(spec.Name)+"}}]\n"), env)
+			if err != nil || len(f.Warnings) > 0 {
+				t.Errorf("%s over %s: %v, %+v", spec.Name, protocol, err, f)
+			}
+		}
 		h := defaultsOf(spec.Name)
+		if usual, _ := spec.PassingCodes(triage.GRPC); h.GRPCCodes != usual {
+			t.Errorf("%s passes gRPC codes %s, not %s", spec.Name, h.GRPCCodes, usual)
+		}
 		if ps := h.Validate(); len(ps) > 0 || h.As != spec.Name && spec.Name != triage.Own {
 			t.Errorf("%s: %+v has %v", spec.Name, h, ps)
 		}
@@ -36,14 +45,15 @@ func TestEveryDialectCanBeServed(t *testing.T) {
 
 // TestDefaultsFollowTheDialect, wherever in the mapping it stands, and what is written stays.
 func TestDefaultsFollowTheDialect(t *testing.T) {
+	ours := triage.DefaultHealthCheck()
 	clb := triage.HealthCheck{
-		As: triage.AWSCLB, Protocol: triage.HTTP, Path: "/", SuccessCodes: triage.MatchCodes(200, 200),
+		As: triage.AWSCLB, Protocol: triage.HTTP, Path: "/", SuccessCodes: triage.MatchCodes(200, 200), GRPCCodes: triage.MatchGRPC(0, 0),
 		Interval: 30 * time.Second, Timeout: 5 * time.Second, Thresholds: triage.Thresholds{Healthy: 10, Unhealthy: 2},
 	}
 	written := clb
 	written.Protocol, written.Interval, written.Thresholds.Healthy = triage.TCP, 10*time.Second, 3
 	kubelet := triage.HealthCheck{
-		As: triage.Kubelet, Protocol: triage.HTTP, Path: "/", SuccessCodes: triage.MatchCodes(200, 399),
+		As: triage.Kubelet, Protocol: triage.HTTP, Path: "/", SuccessCodes: triage.MatchCodes(200, 399), GRPCCodes: triage.MatchGRPC(0, 0),
 		Interval: time.Second, Timeout: time.Second, Thresholds: triage.Thresholds{Healthy: 1, Unhealthy: 3},
 	}
 	for check, want := range map[string]triage.HealthCheck{
@@ -53,8 +63,8 @@ func TestDefaultsFollowTheDialect(t *testing.T) {
 		"{interval: 10s, as: aws-clb, healthy_threshold: 3, protocol: tcp}": written,
 		"{protocol: tcp, healthy_threshold: 3, interval: 10s, as: clb}":     written,
 		"{interval: 1s, as: k8s}": kubelet, // its timeout may be as long as its period
-		"{as: triage}":            triage.DefaultHealthCheck(),
-		"{as: }":                  triage.DefaultHealthCheck(),
+		"{as: triage}":            ours,
+		"{as: }":                  ours,
 	} {
 		f, err := Parse("f", []byte(web+"groups: [{name: app, health_check: "+check+"}]\n"), env)
 		if err != nil {

@@ -36,18 +36,42 @@ func (f *File) doubts(root *node) []fault {
 		for _, slow := range slowness(g, check) {
 			warn(at+".health_check", "shorter intervals, above all transition_interval, or a smaller threshold make it sooner", "%s", slow)
 		}
-		if g.HealthCheck.Protocol.Asks() {
-			continue
-		}
-		for _, key := range []string{"path", "success_codes", "host", "reuse_connection"} {
+		for _, key := range meaningless(g.HealthCheck.Protocol) {
 			// With its value, so that whoever edits it is told each time.
-			if value := check.get(key); value.written() {
-				warn(at+".health_check."+key, fmt.Sprintf("triage health-check set %s --protocol http", g.Name),
-					"%s %q means nothing to a %s check of group %q: no request is sent", key, value.text, g.HealthCheck.Protocol, g.Name)
+			if value := check.get(key.name); value.written() {
+				warn(at+".health_check."+key.name, fmt.Sprintf(key.hint, g.Name), "%s %q means nothing to the check of group %q over %s%s", key.name, value.text, g.Name, g.HealthCheck.Protocol, key.why)
 			}
 		}
 	}
 	return found
+}
+
+// idleKey is a key that means nothing, with a hint that has a place for the group's name.
+type idleKey struct{ name, why, hint string }
+
+// meaningless returns the keys that mean nothing to a check of the protocol, though it may be edited to one to which they
+// do. Those that somebody relies on are errors; see [triage.HealthCheck.Validate].
+func meaningless(p triage.Protocol) []idleKey {
+	const overHTTP = "triage health-check set %s --protocol http"
+	switch {
+	case p.IsGRPC():
+		return []idleKey{
+			{"success_codes", ": its codes are gRPC's", "triage health-check set %s --grpc-codes 0"},
+			{"reuse_connection", ": each has a connection of its own", overHTTP},
+		}
+	case p.IsHTTP2():
+		return []idleKey{
+			{"grpc_codes", ": its codes are HTTP's", "triage health-check set %s --success-codes 200"},
+			{"reuse_connection", ": each has a connection of its own", overHTTP},
+		}
+	case p.Asks():
+		return []idleKey{{"grpc_codes", ": its codes are HTTP's", "triage health-check set %s --success-codes 200"}}
+	}
+	var keys []idleKey
+	for _, name := range []string{"path", "success_codes", "grpc_codes", "host", "reuse_connection"} {
+		keys = append(keys, idleKey{name, ": no request is sent", overHTTP})
+	}
+	return keys
 }
 
 // How long targets may be in rotation that should not be, or the other way round, before somebody is asked whether
@@ -60,7 +84,7 @@ const (
 // slowness says what takes long by the settings that somebody has written. Those of another load balancer, where only its
 // name is written, are what was asked for.
 func slowness(g triage.Group, check *node) []string {
-	paced := []string{"interval", "timeout", "unhealthy_interval", "transition_interval", "jitter", "healthy_threshold", "unhealthy_threshold"}
+	paced := []string{"interval", "timeout", "unhealthy_interval", "transition_interval", "jitter", "healthy_threshold", "unhealthy_threshold", "threshold_window"}
 	if !slices.ContainsFunc(paced, func(key string) bool { return check.get(key).written() }) {
 		return nil
 	}

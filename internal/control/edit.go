@@ -2,6 +2,7 @@ package control
 
 import (
 	"fmt"
+	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
@@ -27,7 +28,7 @@ func (f *File) apply(c change) (*File, error) {
 	if err != nil {
 		return nil, err
 	}
-	edited, err := Parse(f.Path, slices.Concat(f.mark, src), f.getenv)
+	edited, err := parse(f.Path, slices.Concat(f.mark, src), f.getenv, pemsOf(filepath.Dir(f.Path), c.config))
 	if err == nil && !sameConfig(edited.Config, c.config) {
 		err = fmt.Errorf("the file would say something else than was asked for")
 	}
@@ -93,9 +94,17 @@ type setting struct {
 // settings lists what the edit sets, in the order of the keys.
 func (e HealthCheckEdit) settings() []setting {
 	values := map[string]*string{
-		"as": e.As, "protocol": e.Protocol, "port": e.Port, "path": e.Path, "success_codes": e.SuccessCodes, "host": e.Host,
+		"as": e.As, "protocol": e.Protocol, "port": e.Port, "path": e.Path, "success_codes": e.SuccessCodes,
+		"grpc_codes": e.GRPCCodes, "service": e.Service, "host": e.Host,
+		"expect_header": e.ExpectHeader, "expect_body": e.ExpectBody, "expect_body_regex": e.ExpectBodyRegex,
+		"expect_body_within": literal(e.ExpectBodyWithin), "expect": e.Expect,
+		"tls_server_name": e.TLSServerName, "tls_verify": literal(e.TLSVerify), "tls_ca_file": e.TLSCAFile,
+		"tls_cert_file": e.TLSCertFile, "tls_key_file": e.TLSKeyFile, "tls_min_version": e.TLSMinVersion,
+		"proxy_protocol": e.ProxyProtocol, "source_address": e.SourceAddress,
 		"interval": e.Interval, "timeout": e.Timeout,
 		"healthy_threshold": literal(e.HealthyThreshold), "unhealthy_threshold": literal(e.UnhealthyThreshold),
+		"threshold_window": literal(e.ThresholdWindow),
+		"hold_down":        e.HoldDown, "hold_down_limit": e.HoldDownLimit, "hold_down_window": e.HoldDownWindow,
 		"unhealthy_interval": e.UnhealthyInterval, "transition_interval": e.TransitionInterval, "jitter": e.Jitter,
 		"reuse_connection": literal(e.ReuseConnection),
 	}
@@ -145,16 +154,16 @@ func (f *File) setHealthCheck(name triage.GroupName, e HealthCheckEdit) (change,
 	group := f.writtenGroup(i)
 	written := group.get("health_check")
 	named := func(key string) bool { return written.get(key).written() }
-	var r reader
+	r := f.reader()
 	var news []setting
 	var names []string
 	if e.As != nil {
-		*check = f.rebased(*check, *e.As, written)
+		*check = rebased(*check, *e.As, written, f.reader())
 	}
 	for _, s := range e.settings() {
 		alone := was
-		s.read(&reader{}, &alone)
-		s.read(&r, check)
+		s.read(&reader{pems: r.pems}, &alone)
+		s.read(r, check)
 		if alone != was || !named(s.key.name) {
 			news = append(news, s)
 			names = append(names, s.key.name+" "+s.value)
@@ -175,16 +184,20 @@ func (f *File) setHealthCheck(name triage.GroupName, e HealthCheckEdit) (change,
 	return c, nil
 }
 
+// reader reads more of what the file says, or what is to be written into it.
+func (f *File) reader() *reader {
+	return &reader{getenv: f.getenv, pems: pemsOf(filepath.Dir(f.Path), f.Config)}
+}
+
 // rebased returns the check by the defaults of another dialect, with what the file names as it is. A dialect that does
 // not exist changes nothing; who reads the edit's settings says so.
-func (f *File) rebased(check triage.HealthCheck, as string, written *node) triage.HealthCheck {
+func rebased(check triage.HealthCheck, as string, written *node, r *reader) triage.HealthCheck {
 	var other triage.HealthCheck
-	r := reader{getenv: f.getenv}
-	if readAs(&r, &node{form: text, text: unexpanded(as)}, "as", &other); len(r.faults) > 0 {
+	if readAs(r, &node{form: text, text: unexpanded(as)}, "as", &other); len(r.faults) > 0 {
 		return check
 	}
 	check = defaultsOf(other.As)
-	readMapping(&r, written, "health_check", healthCheckKeys, &check) // without a fault, as when the file was read
+	readMapping(r, written, "health_check", healthCheckKeys, &check) // without a fault, as when the file was read
 	check.As = other.As
 	return check
 }

@@ -169,6 +169,11 @@ func (w *writer) checkPairs(c triage.HealthCheck) []string {
 	put(c.TransitionInterval == 0, "transition_interval", w.quoted(c.TransitionInterval.String()))
 	put(c.Jitter == 0, "jitter", w.quoted(c.Jitter.String()))
 	put(!c.ReuseConnection, "reuse_connection", fmt.Sprint(c.ReuseConnection))
+	put(c.GRPCCodes == d.GRPCCodes, "grpc_codes", doubleQuoted(c.GRPCCodes.String()))
+	put(c.Expect.Header == "", "expect_header", w.quoted(c.Expect.Header))
+	put(c.ProxyProtocol == "", "proxy_protocol", w.quoted(string(c.ProxyProtocol)))
+	put(c.Thresholds.Window == 0, "threshold_window", fmt.Sprint(c.Thresholds.Window))
+	put(c.HoldDown.First == 0, "hold_down", w.quoted(c.HoldDown.First.String()))
 	return rapid.Permutation(pairs).Draw(w.t, "check keys")
 }
 
@@ -249,6 +254,13 @@ func drawCheck(t *rapid.T) triage.HealthCheck {
 	c.TransitionInterval = rapid.SampledFrom([]time.Duration{0, 8 * time.Second}).Draw(t, "transition interval")
 	c.Jitter = rapid.SampledFrom([]time.Duration{0, time.Second}).Draw(t, "jitter")
 	c.ReuseConnection = rapid.Bool().Draw(t, "reuse")
+	c.GRPCCodes = rapid.SampledFrom([]triage.Matcher{c.GRPCCodes, triage.MatchGRPC(0, 99)}).Draw(t, "gRPC codes")
+	if c.Protocol == triage.HTTP {
+		c.Expect.Header = rapid.SampledFrom([]string{"", "X-Ready: yes, # \"now\"", "ETag: 'a'", "X: ${HOME}", "1.0"}).Draw(t, "expected header")
+	}
+	c.ProxyProtocol = rapid.SampledFrom([]triage.ProxyProtocol{"", triage.ProxyV1, triage.ProxyV2}).Draw(t, "proxy protocol")
+	c.Thresholds.Window = rapid.SampledFrom([]int{0, 10, 16}).Draw(t, "window")
+	c.HoldDown.First = rapid.SampledFrom([]time.Duration{0, time.Minute}).Draw(t, "hold down")
 	return c
 }
 
@@ -357,10 +369,12 @@ func linesOf(f *File, start, end int) (int, int) {
 func editTo(c triage.HealthCheck) HealthCheckEdit {
 	v := viewOf(c)
 	as, protocol, codes := asText(c), string(c.Protocol), c.SuccessCodes.String()
+	grpc, proxy, held := c.GRPCCodes.String(), string(c.ProxyProtocol), triage.DurationText(c.HoldDown.First)
 	unhealthy, transition, jitter := triage.DurationText(c.UnhealthyInterval), triage.DurationText(c.TransitionInterval), triage.DurationText(c.Jitter)
 	return HealthCheckEdit{
 		As: &as, Protocol: &protocol, Path: &c.Path, SuccessCodes: &codes, Interval: &v.Interval, Timeout: &v.Timeout,
 		HealthyThreshold: &v.HealthyThreshold, UnhealthyThreshold: &v.UnhealthyThreshold,
+		GRPCCodes: &grpc, ExpectHeader: &c.Expect.Header, ProxyProtocol: &proxy, ThresholdWindow: &c.Thresholds.Window, HoldDown: &held,
 		UnhealthyInterval: &unhealthy, TransitionInterval: &transition, Jitter: &jitter, ReuseConnection: &c.ReuseConnection,
 	}
 }

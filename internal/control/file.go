@@ -71,8 +71,12 @@ func unreadable(path string, err error) error {
 	return e
 }
 
-// Parse is [Load] for bytes that are at hand; path only names them.
+// Parse is [Load] for bytes that are at hand; path only names them, and the folder of the files that they name.
 func Parse(path string, src []byte, getenv func(string) string) (*File, error) {
+	return parse(path, src, getenv, pemsOf(filepath.Dir(path), triage.Config{}))
+}
+
+func parse(path string, src []byte, getenv func(string) string, pems *pems) (*File, error) {
 	f := &File{Path: path, getenv: getenv, Config: triage.Config{Admin: triage.DefaultAdmin}}
 	f.src = bytes.Clone(bytes.TrimPrefix(src, byteOrderMark)) // what was read grew in a buffer, which is larger
 	f.mark = byteOrderMark[:len(src)-len(f.src)]
@@ -86,7 +90,7 @@ func Parse(path string, src []byte, getenv func(string) string) (*File, error) {
 	if root.form != mapping {
 		return nil, f.invalid([]fault{{line: root.line, message: fmt.Sprintf("a config is %s, this is %s", formNames[mapping], formNames[root.form]), hint: "begin with listeners: and groups:"}})
 	}
-	r := reader{getenv: getenv}
+	r := reader{getenv: getenv, pems: pems}
 	readMapping(&r, root, "the file", fileKeys, &f.Config)
 	f.faults = f.judge(root, r.faults)
 	slices.SortStableFunc(f.faults, func(a, b fault) int { return a.line - b.line })

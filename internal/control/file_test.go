@@ -1,6 +1,7 @@
 package control
 
 import (
+	"crypto/tls"
 	"errors"
 	"flag"
 	"net/netip"
@@ -95,16 +96,27 @@ func TestEveryKeyIsRead(t *testing.T) {
 			Name: "app", Protocol: triage.HTTP, NoneHealthy: triage.Answer503,
 			DeregistrationDelay: 30 * time.Second, ConnectTimeout: 500 * time.Millisecond, ResponseTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
 			Targets: []triage.Target{
-				{ID: "127.0.1.11:8000"}, {ID: "127.0.1.12:8000", Weight: 2, Drain: true}, {ID: "[::1]:8000"}, {ID: "app.example.org:8000"}, {ID: "169.254.7.9:80"},
+				{ID: "127.0.1.11:8000"}, {ID: "127.0.1.12:8000", Weight: 2, Drain: true}, {ID: "127.0.1.13:8000"}, {ID: "app.example.org:8000"}, {ID: "169.254.7.9:80"},
 			},
 			HealthCheck: triage.HealthCheck{
 				Protocol: triage.HTTPS, Port: 8443, Path: "/health_check", Host: "example.org",
 				SuccessCodes: mustMatcher(t, "200,204"), Interval: time.Second, Timeout: 500 * time.Millisecond,
-				Thresholds:        triage.Thresholds{Healthy: 3, Unhealthy: 4},
+				GRPCCodes: triage.MatchGRPC(0, 0), Thresholds: triage.Thresholds{Healthy: 3, Unhealthy: 4, Window: 5},
+				HoldDown: triage.HoldDown{First: 30 * time.Second, Limit: 20 * time.Minute, Window: 15 * time.Minute},
+				Expect: triage.Expect{
+					Header: "X-Ready: yes", Body: `"ok"`, BodyRegex: `up(time)?: \d+$`, Within: 1000, Expression: `json.status == "ok" && latency < duration("1s")`,
+				},
+				TLS:           triage.CheckTLS{ServerName: "app.example.org", Verify: triage.Yes, MinVersion: tls.VersionTLS12},
+				ProxyProtocol: triage.ProxyV2, Source: netip.MustParseAddr("127.0.1.9"),
 				UnhealthyInterval: time.Minute, TransitionInterval: 600 * time.Millisecond, Jitter: 100 * time.Millisecond, ReuseConnection: true,
 			},
 		}},
 	}
+	asked := triage.DefaultGroup()
+	asked.Name, asked.Targets = "rpc", []triage.Target{{ID: "[::1]:8000"}}
+	asked.HealthCheck.Protocol, asked.HealthCheck.Service, asked.HealthCheck.GRPCCodes = triage.GRPCS, "shop.Cart", triage.MatchGRPC(0, 5)
+	asked.HealthCheck.TLS.Verify, asked.HealthCheck.ProxyProtocol = triage.No, triage.ProxyV1
+	want.Groups = append(want.Groups, asked)
 	if !sameConfig(f.Config, want) {
 		t.Errorf("got  %+v\nwant %+v", f.Config, want)
 	}

@@ -4,10 +4,8 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"strconv"
 
 	"github.com/triage-lb/triage"
-	"github.com/triage-lb/triage/internal/dialect"
 )
 
 // The keys of the config file, each with its meaning. What is not here is an error in a file.
@@ -71,44 +69,6 @@ var targetKeys = []key[triage.Target]{
 		func(r *reader, n *node, path string, to *triage.Target) { readBoolean(r, n, path, &to.Drain) }},
 }
 
-var healthCheckKeys = []key[triage.HealthCheck]{
-	{"as", "dialect", "The load balancer as which targets are asked and judged, as in triage check --as: aws-alb, kubelet and so on. Its settings are the defaults of the other keys. Default triage, our own dialect, which has the defaults that are named there.", readAs},
-	{"protocol", "protocol", "tcp (the default) passes when the connection is made, tls when the handshake completes, http and https when the status code is a success code.",
-		func(r *reader, n *node, path string, to *triage.HealthCheck) { readProtocol(r, n, path, &to.Protocol) }},
-	{"port", "port", "The port to check: traffic-port (the default), which is the target's own, or a number.", readPort},
-	{"path", "text", "What to ask for, with http and https. Default /.",
-		func(r *reader, n *node, path string, to *triage.HealthCheck) { readText(r, n, path, &to.Path) }},
-	{"success_codes", "codes", "The status codes that pass, with http and https: \"200\" (the default), \"200,202\" or \"200-299\".", readCodes},
-	{"host", "text", "The Host header to send. Default: the target's address and port, which is what AWS sends.",
-		func(r *reader, n *node, path string, to *triage.HealthCheck) { readText(r, n, path, &to.Host) }},
-	{"interval", "duration", "From the start of one check to the start of the next. Default 5s, 100ms to 1h.",
-		func(r *reader, n *node, path string, to *triage.HealthCheck) { r.duration(n, path, &to.Interval) }},
-	{"timeout", "duration", "For the whole check, from before the connect to the last byte. Default 2s, from 10ms to less than the interval; with as, to the whole interval.",
-		func(r *reader, n *node, path string, to *triage.HealthCheck) { r.duration(n, path, &to.Timeout) }},
-	{"healthy_threshold", "number", "How many passes in a row bring an unhealthy target back. Default 2, 1 to 100.",
-		func(r *reader, n *node, path string, to *triage.HealthCheck) {
-			readNumber(r, n, path, &to.Thresholds.Healthy)
-		}},
-	{"unhealthy_threshold", "number", "How many failures in a row take a healthy target out. Default 2, 1 to 100.",
-		func(r *reader, n *node, path string, to *triage.HealthCheck) {
-			readNumber(r, n, path, &to.Thresholds.Unhealthy)
-		}},
-	{"unhealthy_interval", "duration", "The interval of a target that is unhealthy: longer to spare it, shorter to have it back sooner. Default 0s: use the interval; else 100ms to 1h, and more than the timeout.",
-		func(r *reader, n *node, path string, to *triage.HealthCheck) {
-			r.duration(n, path, &to.UnhealthyInterval)
-		}},
-	{"transition_interval", "duration", "The interval between the first result that disagrees with a target's state and the last that its threshold asks for. Default 0s: use the interval; else 100ms to 1h, and more than the timeout.",
-		func(r *reader, n *node, path string, to *triage.HealthCheck) {
-			r.duration(n, path, &to.TransitionInterval)
-		}},
-	{"jitter", "duration", "Each check starts up to this much later, at random. Default 0s, at most half of the shortest interval.",
-		func(r *reader, n *node, path string, to *triage.HealthCheck) { r.duration(n, path, &to.Jitter) }},
-	{"reuse_connection", "boolean", "true asks again on the connection of the check before, with http and https: cheaper, but blind to a target that takes no new connections. Default false: a connection for each check.",
-		func(r *reader, n *node, path string, to *triage.HealthCheck) {
-			readBoolean(r, n, path, &to.ReuseConnection)
-		}},
-}
-
 func readText[S ~string](r *reader, n *node, path string, to *S) {
 	if s, ok := r.text(n, path); ok {
 		*to = S(s)
@@ -134,66 +94,10 @@ func readProtocol(r *reader, n *node, path string, to *triage.Protocol) {
 	}
 	p, err := triage.ParseProtocol(s)
 	if err != nil {
-		r.errorf(n, suggest(s, []string{"tcp", "tls", "http", "https"}), "%s", err)
+		r.errorf(n, suggest(s, words(triage.Protocols())), "%s", err)
 		return
 	}
 	*to = p
-}
-
-func readAs(r *reader, n *node, path string, to *triage.HealthCheck) {
-	s, ok := r.text(n, path)
-	if !ok {
-		return
-	}
-	spec, err := dialect.Lookup(s)
-	if err != nil {
-		r.errorf(n, triage.HintOf(err), "%s: %s", path, err)
-		return
-	}
-	to.As = spec.Name
-	if spec.Name == triage.Own {
-		to.As = ""
-	}
-}
-
-// readHealthCheck reads a check whose defaults depend on one of its own keys, wherever that stands.
-func readHealthCheck(r *reader, n *node, path string, to *triage.HealthCheck) {
-	if as := n.get("as"); as.written() {
-		first := reader{getenv: r.getenv} // what is wrong is told below
-		readAs(&first, as, path, to)
-		*to = defaultsOf(to.As)
-	}
-	readMapping(r, n, path, healthCheckKeys, to)
-}
-
-func readPort(r *reader, n *node, path string, to *triage.HealthCheck) {
-	s, ok := r.text(n, path)
-	if !ok {
-		return
-	}
-	if s == trafficPort {
-		to.Port = 0
-		return
-	}
-	p, err := strconv.ParseUint(s, 10, 16)
-	if err != nil || p == 0 {
-		r.errorf(n, "", "%s: %q is neither %s nor a number from 1 to 65535", path, s, trafficPort)
-		return
-	}
-	to.Port = uint16(p)
-}
-
-func readCodes(r *reader, n *node, path string, to *triage.HealthCheck) {
-	s, ok := r.text(n, path)
-	if !ok {
-		return
-	}
-	codes, err := triage.ParseMatcher(s)
-	if err != nil {
-		r.errorf(n, "", "%s", err)
-		return
-	}
-	to.SuccessCodes = codes
 }
 
 func readWeight(r *reader, n *node, path string, to *triage.Target) {
@@ -263,6 +167,3 @@ func readAllowed(r *reader, n *node, path string, to *triage.Config) {
 		to.AllowTargets = append(to.AllowTargets, prefix.Masked())
 	})
 }
-
-// trafficPort is AWS's word for "the port that the target has traffic on".
-const trafficPort = "traffic-port"

@@ -23,6 +23,7 @@ type key[T any] struct {
 // reader turns nodes into settings and collects what is wrong with them.
 type reader struct {
 	getenv func(string) string
+	pems   *pems
 	faults []fault
 }
 
@@ -145,7 +146,7 @@ func (r *reader) duration(n *node, path string, to *time.Duration) {
 			hint = fmt.Sprintf("write the unit: %ss for seconds, %sms for milliseconds", s, s)
 		}
 		if tooLong.MatchString(s) {
-			r.errorf(n, "no setting is longer than 1h", "%s: %s is far too long", path, s)
+			r.errorf(n, "no setting is longer than 24h", "%s: %s is far too long", path, s)
 			return
 		}
 		r.errorf(n, hint, "%s: %q is not a duration", path, s)

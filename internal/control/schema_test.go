@@ -5,9 +5,9 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 
+	"github.com/triage-lb/triage"
 	"github.com/triage-lb/triage/internal/dialect"
 )
 
@@ -83,7 +83,11 @@ func kindSchema(kind string) map[string]any {
 	case "duration":
 		return variable(map[string]any{"type": "string", "pattern": `^([0-9.]+(ns|us|µs|ms|s|m|h))+$|^0$`})
 	case "protocol":
-		return variable(map[string]any{"enum": strings.Fields("tcp tls ssl http https")})
+		return variable(map[string]any{"enum": append(words(triage.Protocols()), "ssl")})
+	case "tls_version":
+		return variable(map[string]any{"enum": []any{"1.0", "1.1", "1.2", "1.3", 1.0, 1.1, 1.2, 1.3}})
+	case "proxy_protocol":
+		return variable(map[string]any{"enum": []string{"v1", "v2"}})
 	case "dialect":
 		var names []string
 		for _, spec := range dialect.All() {

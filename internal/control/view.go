@@ -105,6 +105,9 @@ func (c *Control) targetStatus(r triage.Roster, m triage.Member, check triage.Ch
 	if !check.Health.Since.IsZero() {
 		t.Since = &check.Health.Since
 	}
+	if !check.HeldUntil.IsZero() {
+		t.HeldUntil, t.Return = &check.HeldUntil, check.Return
+	}
 	return t
 }
 
@@ -136,11 +139,40 @@ func viewOf(h triage.HealthCheck) HealthCheckView {
 	if h.Port != 0 {
 		v.Port = strconv.Itoa(int(h.Port))
 	}
-	if h.Protocol.Asks() {
+	switch {
+	case h.Protocol.IsGRPC():
+		v.GRPCCodes, v.Service, v.Host = h.GRPCCodes.String(), h.Service, h.Host
+		if h.Path != "/" {
+			v.Path = h.Path
+		}
+	case h.Protocol.Asks():
 		v.Path, v.SuccessCodes, v.Host, v.ReuseConnection = h.Path, h.SuccessCodes.String(), h.Host, h.ReuseConnection
 	}
+	e := h.Expect
+	v.ExpectHeader, v.ExpectBody, v.ExpectBodyRegex, v.ExpectBodyWithin, v.Expect = e.Header, e.Body, e.BodyRegex, e.Within, e.Expression
+	v.ProxyProtocol = string(h.ProxyProtocol)
+	if h.Source.IsValid() {
+		v.SourceAddress = h.Source.String()
+	}
+	v.showTLS(h.TLS)
 	v.UnhealthyInterval, v.TransitionInterval, v.Jitter = ifSet(h.UnhealthyInterval), ifSet(h.TransitionInterval), ifSet(h.Jitter)
+	v.ThresholdWindow = h.Thresholds.Window
+	if d := h.HoldDown; d.On() {
+		v.HoldDown = triage.DurationText(d.First)
+		v.HoldDownLimit = triage.DurationText(cmp.Or(d.Limit, triage.DefaultHoldDown))
+		v.HoldDownWindow = triage.DurationText(cmp.Or(d.Window, triage.DefaultHoldDown))
+	}
 	return v
+}
+
+// showTLS shows files by their names alone.
+func (v *HealthCheckView) showTLS(t triage.CheckTLS) {
+	v.TLSServerName, v.TLSMinVersion = t.ServerName, triage.TLSVersionText(t.MinVersion)
+	v.TLSCAFile, v.TLSCertFile, v.TLSKeyFile = t.CA.File, t.Certificate.File, t.Key.File
+	if t.Verify != triage.AsUsual {
+		verify := t.Verify == triage.Yes
+		v.TLSVerify = &verify
+	}
 }
 
 // ifSet is the text of a duration, or "" for none.

@@ -1,6 +1,8 @@
 package control
 
 import (
+	"crypto/tls"
+	"net/netip"
 	"testing"
 	"time"
 
@@ -17,6 +19,10 @@ func TestCheckIsShownAsWritten(t *testing.T) {
 	alb := defaultsOf(triage.AWSALB)
 	unasked := paced
 	unasked.Protocol = triage.TCP
+	rpc := usual
+	rpc.Protocol, rpc.Service, rpc.Expect.Header, rpc.ProxyProtocol, rpc.Source = triage.GRPCS, "shop.Cart", "X", triage.ProxyV1, netip.MustParseAddr("10.0.0.9")
+	rpc.TLS = triage.CheckTLS{ServerName: "a.example", Verify: triage.No, MinVersion: tls.VersionTLS12, CA: triage.NewPEM("ca.pem", []byte("secret"))}
+	rpc.Thresholds.Window, rpc.HoldDown = 5, triage.HoldDown{First: time.Minute, Limit: time.Hour}
 	for _, tt := range []struct {
 		name  string
 		check triage.HealthCheck
@@ -28,6 +34,9 @@ func TestCheckIsShownAsWritten(t *testing.T) {
 		{"in another dialect", alb, `{"as":"aws-alb","protocol":"http","port":"traffic-port","path":"/","success_codes":"200","interval":"30s","timeout":"5s","healthy_threshold":5,"unhealthy_threshold":2}`},
 		{"no request to send", unasked, `{"protocol":"tcp","port":"traffic-port","interval":"5s","timeout":"2s","healthy_threshold":2,"unhealthy_threshold":2,` +
 			`"unhealthy_interval":"1m","transition_interval":"3s","jitter":"500ms"}`},
+		{"gRPC", rpc, `{"protocol":"grpcs","port":"traffic-port","grpc_codes":"0","service":"shop.Cart","expect_header":"X","tls_server_name":"a.example","tls_verify":false,` +
+			`"tls_ca_file":"ca.pem","tls_min_version":"1.2","proxy_protocol":"v1","source_address":"10.0.0.9","interval":"5s","timeout":"2s","healthy_threshold":2,"unhealthy_threshold":2,` +
+			`"threshold_window":5,"hold_down":"1m","hold_down_limit":"1h","hold_down_window":"10m"}`},
 	} {
 		if got := jsonOf(t, viewOf(tt.check)); got != tt.want {
 			t.Errorf("%s:\ngot  %s\nwant %s", tt.name, got, tt.want)

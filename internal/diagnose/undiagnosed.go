@@ -17,8 +17,11 @@ func undiagnosed(c *kase) *triage.Diagnosis {
 	if c.x.Outcome == triage.CodeMismatch {
 		seen = fmt.Sprintf("the answer is %s, and that is not one of the success codes", c.statusLine())
 	}
+	if c.x.Outcome == triage.GRPCMismatch {
+		seen = fmt.Sprintf("the gRPC status is %s, and that is not one of the success codes", triage.GRPCCodeText(c.x.Status))
+	}
 	if c.answersInTLS() {
-		seen = "the port answers in TLS, and this check asks in plain http"
+		seen = "the port answers in TLS, and this check asks " + c.plainly()
 	}
 	if c.x.Detail != "" {
 		seen += " (" + c.x.Detail + ")"
@@ -78,10 +81,17 @@ var nextSteps = map[triage.Outcome]func(*kase) string{
 	triage.TLSNotSpoken: nextAfterNoTLS,
 	triage.TLSClosed:    always("the target may want a server name (SNI), which this check does not send, or a PROXY header"),
 	triage.TLSTimeout:   always("all workers may be busy, or the port may not speak TLS"),
+	triage.HTTP2NotOffered: func(c *kase) string {
+		return fmt.Sprintf("is HTTP/2 switched on in this server (in nginx, http2 on)? What it says over HTTP/1.1:\n"+
+			"    triage check https://%s/", c.x.Address)
+	},
 
 	triage.ClosedBeforeAnswer: nextAfterNothing,
 	triage.ResetBeforeAnswer:  nextAfterNothing,
 	triage.NotHTTP:            nextAfterNotHTTP,
+	triage.NotHTTP2:           nextAfterNotHTTP,
+	triage.StreamReset: always("the code says why: REFUSED_STREAM is a server that is full or stops, ENHANCE_YOUR_CALM a limit " +
+		"that the checks run into; for others look into the target's log"),
 	triage.ResponseTimeout: always("all workers may be busy, or the page may be slower than the limit: a longer --timeout " +
 		"shows how slow"),
 
@@ -90,7 +100,16 @@ var nextSteps = map[triage.Outcome]func(*kase) string{
 	triage.BodyTimeout: always("the page may be too large or too slow for a check: a longer --timeout shows how slow; " +
 		"a small page of its own is better"),
 
-	triage.CodeMismatch:   nextAfterCode,
+	triage.NotGRPC:      always("a proxy or another service may answer in its place; triage check -v shows what came"),
+	triage.BodyMismatch: always("triage check -v shows the content; what is looked for may also stand behind the bytes that are read"),
+
+	triage.CodeMismatch:    nextAfterCode,
+	triage.GRPCMismatch:    nextAfterGRPC,
+	triage.NotServing:      always("the service itself says so: its log may tell what it waits for, or that it is shutting down"),
+	triage.HeaderMismatch:  always("triage check -v shows the head of the answer; a proxy in between may drop or change header fields"),
+	triage.ExpressionFalse: always("triage check -v shows the answer that the expression was asked about"),
+	triage.ExpressionFailed: always("the answer may lack what the expression names: has(json.field) asks first whether it is " +
+		"there; triage check -v shows the answer"),
 	triage.RedirectFailed: always("the pages may redirect to each other for ever: let the health path answer by itself"),
 }
 
@@ -106,10 +125,21 @@ func nextAfterNoTLS(c *kase) string {
 	return "another service may have this port: what it answers is neither TLS nor HTTP"
 }
 
-// nextAfterNotHTTP is for an answer that is not HTTP/1.x.
+// nextAfterNotHTTP is for an answer that is not HTTP of the version that was asked for.
 func nextAfterNotHTTP(c *kase) string {
-	if c.answersInTLS() {
-		return fmt.Sprintf("it answers in TLS:\n    triage check https://%s%s", c.x.Address, c.asked.Target)
+	switch {
+	case c.answersInTLS() && c.overGRPC():
+		return fmt.Sprintf("it answers in TLS:\n    triage check grpcs://%s", c.x.Address)
+	case c.answersInTLS() && c.overHTTP2():
+		return fmt.Sprintf("it answers in TLS:\n    triage check h2://%s%s", c.x.Address, c.target())
+	case c.answersInTLS():
+		return fmt.Sprintf("it answers in TLS:\n    triage check https://%s%s", c.x.Address, c.target())
+	case c.overHTTP2() && strings.HasPrefix(string(c.x.Head), "HTTP/1."):
+		scheme := "http"
+		if c.encrypted() {
+			scheme = "https"
+		}
+		return fmt.Sprintf("it answers in HTTP/1.1:\n    triage check %s://%s/", scheme, c.x.Address)
 	}
 	return "another service may have this port; triage check -v shows what came"
 }
@@ -124,6 +154,10 @@ func (c *kase) answersInTLS() bool {
 
 // nextAfterNothing is for a connection that ended without an answer.
 func nextAfterNothing(c *kase) string {
+	if c.overHTTP2() && !c.encrypted() {
+		return "this may be a crashed worker, a port that does not speak HTTP/2, or not without TLS, or one that expects a PROXY header: " +
+			"look into the target's log"
+	}
 	if c.encrypted() {
 		return "a crashed worker, or nginx's 444 for a Host that it does not know, may be behind it: look into the target's log"
 	}
@@ -152,6 +186,22 @@ func nextAfterCode(c *kase) string {
 	return "the reason should be in the application's log; --count 20 -q shows whether it comes and goes"
 }
 
+// nextAfterGRPC is for a gRPC status that is not a success.
+func nextAfterGRPC(c *kase) string {
+	const ok, notFound, denied, unimplemented, unauthenticated = 0, 5, 7, 12, 16
+	switch c.x.Status {
+	case ok:
+		return "the method exists and answers: if a healthy target does so, add 0 to the success codes"
+	case notFound:
+		return "the health service does not know the service that it is asked about: is the name as registered, with its package?"
+	case denied, unauthenticated:
+		return "a load balancer does not log in: let the health service answer without credentials"
+	case unimplemented:
+		return "the server does not have this method: does it register the health service, grpc.health.v1.Health?"
+	}
+	return "the target's log should say why it answers so"
+}
+
 // nextAfterRedirect is for a redirect to anywhere but https.
 func nextAfterRedirect(c *kase) string {
 	to, redirected := redirectTarget(c)
@@ -163,6 +213,37 @@ func nextAfterRedirect(c *kase) string {
 		next += ", or check the page that it redirects to:\n    " + to.String()
 	}
 	return next
+}
+
+// overHTTP2 reports whether the check asked over HTTP/2, whose request is kept as text.
+func (c *kase) overHTTP2() bool {
+	line, _, _ := strings.Cut(string(c.x.Sent), "\r\n")
+	return strings.HasSuffix(line, " HTTP/2")
+}
+
+// overGRPC reports whether that was a call of gRPC.
+func (c *kase) overGRPC() bool {
+	return c.overHTTP2() && strings.Contains(string(c.x.Sent), "\r\ncontent-type: application/grpc")
+}
+
+// target is the path that the check asked for, with its query.
+func (c *kase) target() string {
+	words := strings.Fields(string(c.x.Sent))
+	if len(words) < 2 {
+		return "/"
+	}
+	return words[1]
+}
+
+// plainly names how a check without TLS asks.
+func (c *kase) plainly() string {
+	switch {
+	case c.overGRPC():
+		return "in gRPC without TLS"
+	case c.overHTTP2():
+		return "in HTTP/2 without TLS"
+	}
+	return "in plain http"
 }
 
 // encrypted reports whether the request went through TLS.

@@ -90,6 +90,54 @@ func TestTLSWhereHTTPWasAsked(t *testing.T) {
 	}
 }
 
+// over is a failed check as it is kept where the request went over HTTP/2.
+func over(protocol triage.Protocol, o triage.Outcome, status int, head string) *triage.Exchange {
+	x := &triage.Exchange{Address: netip.MustParseAddrPort("10.0.0.5:8000"), Outcome: o, Status: status, Timing: triage.NoTiming(), Head: []byte(head)}
+	x.Sent = []byte("GET /health HTTP/2\r\nhost: 10.0.0.5\r\n\r\n")
+	if protocol.IsGRPC() {
+		x.Sent = []byte("POST /grpc.health.v1.Health/Check HTTP/2\r\nhost: 10.0.0.5\r\ncontent-type: application/grpc\r\n\r\n")
+	}
+	if protocol.Encrypted() {
+		x.Timing[triage.PhaseTLS] = time.Millisecond
+	}
+	return x
+}
+
+// TestNextOverHTTP2: the command that is proposed asks what was asked, the way that the port answers.
+func TestNextOverHTTP2(t *testing.T) {
+	const alert, old = "\x15\x03\x01\x00\x02\x02\x46", "HTTP/1.1 400 Bad Request\r\n"
+	for name, c := range map[string]struct {
+		x    *triage.Exchange
+		want string
+	}{
+		"TLS, asked over h2c":      {over(triage.H2C, triage.NotHTTP2, 0, alert), "\n    triage check h2://10.0.0.5:8000/health"},
+		"TLS, asked over gRPC":     {over(triage.GRPC, triage.NotHTTP2, 0, alert), "\n    triage check grpcs://10.0.0.5:8000"},
+		"HTTP/1, asked over h2c":   {over(triage.H2C, triage.NotHTTP2, 0, old), "\n    triage check http://10.0.0.5:8000/"},
+		"HTTP/1, asked over h2":    {over(triage.H2, triage.NotHTTP2, 0, old), "\n    triage check https://10.0.0.5:8000/"},
+		"a banner":                 {over(triage.GRPC, triage.NotHTTP2, 0, "SSH-2.0-a\r\n"), "another service"},
+		"closed":                   {over(triage.H2C, triage.ClosedBeforeAnswer, 0, ""), "does not speak HTTP/2"},
+		"closed in TLS":            {over(triage.H2, triage.ClosedBeforeAnswer, 0, ""), "nginx's 444"},
+		"no HTTP/2 in TLS":         {over(triage.H2, triage.HTTP2NotOffered, 0, ""), "\n    triage check https://10.0.0.5:8000/"},
+		"reset":                    {over(triage.H2, triage.StreamReset, 0, ""), "REFUSED_STREAM"},
+		"no health service":        {over(triage.GRPC, triage.GRPCMismatch, 12, ""), "register the health service"},
+		"an unknown service":       {over(triage.GRPC, triage.GRPCMismatch, 5, ""), "is the name as registered"},
+		"a login":                  {over(triage.GRPC, triage.GRPCMismatch, 16, ""), "does not log in"},
+		"a method that should not": {over(triage.GRPC, triage.GRPCMismatch, 0, ""), "add 0 to the success codes"},
+		"an error":                 {over(triage.GRPC, triage.GRPCMismatch, 13, ""), "the target's log"},
+		"not serving":              {over(triage.GRPC, triage.NotServing, 0, ""), "says so"},
+	} {
+		if next := Next(c.x); !strings.Contains(next, c.want) {
+			t.Errorf("%s: %q, want %q in it", name, next, c.want)
+		}
+	}
+	if d := Look(over(triage.GRPC, triage.GRPCMismatch, 12, "")); !strings.HasPrefix(d.Cause, "the gRPC status is 12 UNIMPLEMENTED") {
+		t.Errorf("%q", d.Cause)
+	}
+	if d := Look(over(triage.GRPC, triage.NotHTTP2, 0, alert)); !strings.HasPrefix(d.Cause, "the port answers in TLS, and this check asks in gRPC") {
+		t.Errorf("%q", d.Cause)
+	}
+}
+
 // TestHTTPWhereTLSWasAsked: plain http is proposed only where it was seen.
 func TestHTTPWhereTLSWasAsked(t *testing.T) {
 	check := triage.DefaultHealthCheck()

@@ -2,6 +2,7 @@ package dialect
 
 import (
 	"crypto/tls"
+	"strings"
 	"time"
 
 	"github.com/triage-lb/triage"
@@ -9,11 +10,12 @@ import (
 
 // Sources of more than one fact. The guides on GitHub end in June 2023.
 const (
-	albGuide    = "ALB user guide, Health checks for your target groups, 2023"
-	albLog      = "a server's log of a check to port 80, 2020"
-	nlbGuide    = "NLB user guide, Health checks for your target groups, 2023"
-	clbGuide    = "CLB user guide, Configure health checks, 2023; elb API model, 2012-06-01"
-	clbCaptures = "two independent captures, on ports 1234 and 8080, 2017 and 2018, which agree"
+	albGuide     = "ALB user guide, Health checks for your target groups, 2023"
+	albHealthLog = "ALB user guide, Health check logs, 2025"
+	albLog       = "a server's log of a check to port 80, 2020"
+	nlbGuide     = "NLB user guide, Health checks for your target groups, 2023"
+	clbGuide     = "CLB user guide, Configure health checks, 2023; elb API model, 2012-06-01"
+	clbCaptures  = "two independent captures, on ports 1234 and 8080, 2017 and 2018, which agree"
 )
 
 // alb is the Application Load Balancer.
@@ -21,7 +23,7 @@ var alb = Spec{
 	Name:      triage.AWSALB,
 	Aliases:   []string{"alb", "elbv2"},
 	Title:     "AWS Application Load Balancer",
-	Protocols: []triage.Protocol{triage.HTTP, triage.HTTPS},
+	Protocols: []triage.Protocol{triage.HTTP, triage.HTTPS, triage.H2, triage.H2C, triage.GRPC, triage.GRPCS},
 
 	Agent: "ELB-HealthChecker/2.0",
 	Form:  true,
@@ -34,6 +36,10 @@ var alb = Spec{
 
 	Codes:      triage.MatchCodes(200, 200),
 	LegalCodes: triage.MatchCodes(200, 499),
+	GRPC: GRPCRule{
+		Method: "/AWS.ALB/healthcheck", Settable: true,
+		Codes: triage.MatchGRPC(12, 12), LegalCodes: triage.MatchGRPC(0, 99),
+	},
 
 	TLS: TLSRule{Min: tls.VersionTLS10, Max: tls.VersionTLS13, Suites: policy201608},
 
@@ -47,8 +53,12 @@ var alb = Spec{
 	Shows: "AWS shows",
 	words: targetHealth,
 	Facts: []Fact{
+		{"protocols", "HTTP and HTTPS, in the protocol version of the target group: HTTP1, HTTP2 or GRPC", Documented, albGuide},
+		{"protocols", "HTTP2 and GRPC without TLS are spoken without asking first (prior knowledge), and in TLS are agreed on by ALPN", Assumed, ""},
+		{"protocols", "gRPC is asked for /AWS.ALB/healthcheck, which no server has: 12 passes, and 0-99 can be set, as can the method", Documented, albGuide + "; elbv2 API model, 2026, Matcher"},
 		{"request", "GET over HTTP/1.1 with Host, Connection: close, User-Agent ELB-HealthChecker/2.0 and Accept-Encoding: gzip, compressed, in this order", Captured, albLog},
 		{"request", "the case of the header names: the capture shows them in lower case, the guide capitalised", Assumed, ""},
+		{"request", "unknown: the fields over HTTP/2 and gRPC; the same as over HTTP/1.1, and in gRPC the User-Agent alone, with an empty message", Assumed, ""},
 		{"host", "the target's private address, followed by the port of the check", Documented, "ALB user guide, Troubleshoot, 2023"},
 		{"host", "on port 80 the address alone, although the guide has the port there too", Captured, albLog},
 		{"host", "Host without the port on 443, and on 80 beyond the one capture", Assumed, ""},
@@ -65,7 +75,9 @@ var alb = Spec{
 		{"states", "a new target is initial until its first check; one pass makes it healthy", Documented, albGuide},
 		{"states", "every node of the load balancer checks every target; if all are unhealthy, requests go to all of them", Documented, albGuide},
 		{"words", "reason codes and descriptions of DescribeTargetHealth", Documented, albGuide},
-		{"not here", "protocol versions HTTP2 and GRPC, and lambda targets", Documented, albGuide},
+		{"words", "for a gRPC status that does not match, those of a status code that does not", Assumed, ""},
+		{"not here", "the health-check log, which has reason codes of its own: TimedOut, ConnectionReset, ResponseCodeMismatch, ResponseStringMismatch, TargetError for 5xx, GRPCStatusHeaderEmpty, GRPCUnexpectedStatus, InternalError", Documented, albHealthLog},
+		{"not here", "lambda targets", Documented, albGuide},
 	},
 }
 
@@ -85,6 +97,10 @@ var nlb = Spec{
 	Codes:      triage.MatchCodes(200, 399),
 	LegalCodes: triage.MatchCodes(200, 599),
 
+	Proxy: []triage.ProxyProtocol{triage.ProxyV2},
+	// LOCAL, but with a family, and 84 bytes that a target must skip: a checksum (CRC-32C of the whole header) and padding.
+	ProxyLocal: "\r\n\r\n\x00\r\nQUIT\n" + "\x20\x11\x00\x54" + "\x03\x00\x04\xbc\xe5\x95\x1f" + "\x04\x00\x4a" + strings.Repeat("\x00", 74),
+
 	TLS: TLSRule{Min: tls.VersionTLS10, Max: tls.VersionTLS12, Suites: policy201608},
 
 	Timing: Timing{
@@ -97,6 +113,9 @@ var nlb = Spec{
 	Shows: "AWS shows",
 	words: networkHealth,
 	Facts: []Fact{
+		{"protocols", "TCP, HTTP and HTTPS, of UDP services too", Documented, nlbGuide},
+		{"protocols", "with proxy protocol version 2 on, a header that names no client comes before each check", Documented, "NLB user guide, Target groups, 2023"},
+		{"protocols", "that header is LOCAL with the family of TCP over IPv4, and 84 bytes of checksum and padding behind it", Captured, "kubernetes/kubernetes issue 57250, 2019; its checksum is right"},
 		{"request", "unknown: the version, the User-Agent and all headers but Host; HTTP/1.1 with Connection: close and no User-Agent is sent", Assumed, ""},
 		{"host", "the address of the load balancer's node and the port of its listener, not those of the target", Documented, nlbGuide},
 		{"codes", "200-399 passes; 200-599 can be set", Documented, nlbGuide + "; elbv2 API model, 2026"},
@@ -112,7 +131,7 @@ var nlb = Spec{
 		{"states", "a new target is initial until its first check", Documented, "elbv2 API model, 2026"},
 		{"states", "if all targets of all zones are unhealthy, connections go to all of them", Documented, nlbGuide},
 		{"words", "an unhealthy target has the reason Target.FailedHealthChecks only", Documented, nlbGuide},
-		{"not here", "the PROXY protocol's header before a check where the target group has it, and passive checks", Documented, "NLB user guide, Target groups, 2023"},
+		{"not here", "passive checks, and the connectivity tests of TLS listeners", Documented, nlbGuide},
 	},
 }
 
@@ -148,6 +167,7 @@ var clb = Spec{
 	Shows: "AWS shows",
 	words: instanceHealth,
 	Facts: []Fact{
+		{"protocols", "TCP, SSL, HTTP and HTTPS", Documented, clbGuide},
 		{"request", "GET over HTTP/1.1 with host, User-Agent ELB-HealthChecker/1.0, Accept and Connection: keep-alive, in this order and case", Captured, clbCaptures},
 		{"host", "the target's private address and the port of the check", Captured, clbCaptures},
 		{"host", "Host without the port on 80 and 443: the captures are of other ports", Assumed, ""},

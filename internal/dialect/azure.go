@@ -40,6 +40,7 @@ var azureLB = Spec{
 	Shows: "Result",
 	words: plain,
 	Facts: []Fact{
+		{"protocols", "TCP, HTTP and, by the Standard SKU, HTTPS", Documented, azureLBGuide},
 		{"request", "GET over HTTP/1.1 with User-Agent Load Balancer Agent, from 168.63.129.16", Captured, "a public access log"},
 		{"request", "unknown: other headers; none is sent but Host, before the User-Agent", Assumed, ""},
 		{"host", "unknown: address and port, the port left out on 80 and 443", Assumed, ""},
@@ -85,6 +86,7 @@ var azureAppGW = Spec{
 	Shows: "Result",
 	words: plain,
 	Facts: []Fact{
+		{"protocols", "HTTP and HTTPS", Documented, azureAppGWGuide},
 		{"request", "unknown: the User-Agent, the version and all headers but Host; HTTP/1.1 with Host alone is sent", Assumed, ""},
 		{"host", "127.0.0.1 by the default probe; a custom probe has its own host, or that of the backend setting", Documented, azureAppGWGuide},
 		{"codes", "200-399 passes; others can be set", Documented, azureAppGWGuide},

@@ -40,6 +40,7 @@ var cloudflare = Spec{
 	Shows: "Reason",
 	words: failureReason,
 	Facts: []Fact{
+		{"protocols", "TCP, HTTP and HTTPS; ICMP-PING, UDP-ICMP and SMTP, which are not here", Documented, "Cloudflare provider of Terraform, load_balancer_monitor"},
 		{"request", "GET with a User-Agent that ends in the first 16 characters of the pool's id and cannot be changed; method and headers can be set", Documented, cloudflareGuide},
 		{"request", "unknown: other headers, and their order; none but Host, before the User-Agent, over HTTP/1.1", Assumed, ""},
 		{"host", "the endpoint's host header, else the monitor's, else the endpoint's address as it is written", Documented, cloudflareGuide},

@@ -9,12 +9,12 @@ import (
 
 const consulSource = "consul, agent/checks, 2026"
 
-// consul is an HTTP or TCP check of a Consul agent.
+// consul is an HTTP, TCP or gRPC check of a Consul agent.
 var consul = Spec{
 	Name:      triage.Consul,
 	Aliases:   []string{"hashicorp-consul"},
 	Title:     "Consul",
-	Protocols: []triage.Protocol{triage.TCP, triage.HTTP, triage.HTTPS},
+	Protocols: []triage.Protocol{triage.TCP, triage.TLS, triage.HTTP, triage.HTTPS, triage.GRPC, triage.GRPCS},
 
 	Host:  HostTyped,
 	Agent: "Consul Health Check",
@@ -31,8 +31,9 @@ var consul = Spec{
 	Codes:      triage.MatchCodes(200, 299),
 	LegalCodes: triage.MatchCodes(200, 299),
 	Redirects:  RedirectsFollowed,
+	GRPC:       GRPCRule{Agent: grpcGo, Authority: HostTypedPort, Deadline: true},
 
-	TLS: TLSRule{Verify: true, SNI: true, Min: tls.VersionTLS12, Max: tls.VersionTLS13},
+	TLS: TLSRule{Verify: true, SNI: true, ALPN: offerHTTP2, Min: tls.VersionTLS12, Max: tls.VersionTLS13},
 
 	Timing: Timing{
 		MinInterval:  time.Second,
@@ -45,6 +46,9 @@ var consul = Spec{
 	Shows: "Status",
 	words: catalogStatus,
 	Facts: []Fact{
+		{"protocols", "TCP and gRPC, each with TLS if that is set, and HTTP and HTTPS", Documented, consulSource},
+		{"protocols", "gRPC asks the health service about what stands behind the slash of the target; SERVING passes", Documented, consulSource},
+		{"protocols", "gRPC's fields and their order", Measured, grpcClient},
 		{"request", "GET with User-Agent Consul Health Check and Accept: text/plain, text/*, */*; method, headers and content can be set", Documented, consulSource},
 		{"request", "the order of the headers, and Accept-Encoding and Connection", Measured, goClient},
 		{"host", "host and port of the check's URL", Documented, consulSource},
@@ -52,14 +56,15 @@ var consul = Spec{
 		{"redirects", "followed, 10 at most, unless disable_redirects is set", Documented, consulSource},
 		{"body", "read to its end; the last 4 KB are kept", Documented, consulSource},
 		{"tls", "verified unless tls_skip_verify is set", Documented, consulSource},
+		{"tls", "HTTP/2 is offered (ALPN)", Documented, "go-cleanhttp, DefaultTransport, 2026, which Consul's checks use"},
 		{"tls", "the name as typed is sent (SNI), an address never; TLS 1.2 and 1.3", Measured, goClient},
 		{"close", "a new connection for each check", Measured, goClient},
 		{"timing", "the interval has no default and is 1 s at least; timeout 10 s", Documented, consulSource},
 		{"timing", "from the end of a check to the next; the first at a random point of the interval", Documented, consulSource},
 		{"timing", "failures_before_critical and success_before_passing are 0: one result decides", Documented, consulSource},
 		{"states", "critical before the first check", Assumed, ""},
-		{"words", "passing, warning for 429, critical for all else", Documented, consulSource},
+		{"words", "passing, warning for 429, critical for all else, with the serving status of gRPC", Documented, consulSource},
 		{"not here", "warning is a state of its own in Consul; here 429 fails", Documented, consulSource},
-		{"not here", "gRPC, script, TTL and alias checks", Documented, consulSource},
+		{"not here", "h2ping, which sends a PING frame of HTTP/2 and no request; script, TTL, UDP, Docker and alias checks", Documented, consulSource},
 	},
 }

@@ -3,7 +3,7 @@
 //
 // A dialect is data, a [Spec]: request lines with the order and the case that were seen on the wire, the
 // rule for the Host header, the success codes, legal ranges, and the words that the vendor shows. [Lookup]
-// finds one by name or alias, [Spec.AppendRequest] writes the bytes, [Spec.Words] says what the vendor's
+// finds one by name or alias, [Spec.AppendRequest] writes the bytes, [Spec.WordsFor] says what the vendor's
 // console would show, and [Recognise] goes the other way: from a request to who sent it.
 //
 // Each row says by its [Fact]s where it comes from. What nobody has verified is listed by [Spec.Assumed], and the
@@ -33,8 +33,9 @@ type Spec struct {
 	HTTP10  bool   // HTTP/1.0 instead of 1.1
 	Host    HostRule
 	Headers []Header // in the order and the case of the wire
-	Agent   string   // what its User-Agent begins with, by which it is recognised as a sender; "" if that is unknown
-	Form    bool     // it sends no User-Agent, and is recognised by the form of the whole request
+	HTTP2   HTTP2Rule
+	Agent   string // what its User-Agent begins with, by which it is recognised as a sender; "" if that is unknown
+	Form    bool   // it sends no User-Agent, and is recognised by the form of the whole request
 
 	Settable     bool // people can add header lines of their own, and set Host
 	HostSettable bool // people can set Host, though no other header line
@@ -43,6 +44,10 @@ type Spec struct {
 	LegalCodes triage.Matcher // codes that can be set; equal to Codes if they cannot
 	Redirects  Redirects
 	Body       BodyRule
+	GRPC       GRPCRule // for dialects that speak gRPC
+
+	Proxy      []triage.ProxyProtocol // headers of the PROXY protocol that can be switched on before a check
+	ProxyLocal string                 // the header of version 2 where it is not the shortest there is; "": it is
 
 	TLS   TLSRule
 	Close Close
@@ -75,6 +80,7 @@ const (
 	HostCluster                     // the name of the balancer's own group of targets
 	HostLoopback                    // 127.0.0.1
 	HostNone                        // there is no Host header
+	HostServerName                  // in TLS the name as typed, else always with the port: grpc-go, told the server's name
 )
 
 // Redirects is what a dialect does with an answer 301, 302, 303, 307 or 308 that has a Location.
@@ -83,8 +89,8 @@ type Redirects uint8
 // The ways.
 const (
 	RedirectsJudged   Redirects = iota // the code decides, as any other does
-	RedirectsSameHost                  // followed while the host name stays, 10 at most; one that leads elsewhere passes
-	RedirectsFollowed                  // followed, 10 at most
+	RedirectsSameHost                  // followed while the host name stays, by 10 requests at most; one that leads elsewhere passes
+	RedirectsFollowed                  // followed, by 10 requests at most
 )
 
 // BodyRule is how much of an answer's content a dialect wants.
@@ -103,6 +109,39 @@ const (
 	BodyFirst                  // the first bytes; what comes after them is not waited for
 	BodyUnread                 // nothing: the head decides
 )
+
+// HTTP2Rule is how a dialect's request over HTTP/2 differs from the one over HTTP/1. The zero value has the same lines, but
+// for those that HTTP/2 has no place for.
+type HTTP2Rule struct {
+	Headers     []Header // nil: as over HTTP/1
+	NoAuthority bool     // no ":authority", but the Host header as a field, and ":scheme" is https without TLS too
+}
+
+// GRPCRule is how a dialect asks over gRPC, and what passes. The zero value asks the method Check of the health service
+// (grpc.health.v1), which must answer OK and SERVING.
+type GRPCRule struct {
+	Method     string         // ":path" of the request; "" means [HealthMethod]
+	Settable   bool           // people can set the method, as the path of the check
+	Codes      triage.Matcher // status codes that pass by default; empty means 0
+	LegalCodes triage.Matcher // codes that can be set; empty: they cannot
+	Agent      string         // User-Agent; "": the dialect's own, as in its Headers
+	Authority  HostRule       // ":authority" of the request; the zero value: the dialect's Host
+	Deadline   bool           // the target is told how long the check may take (grpc-timeout)
+}
+
+// HealthMethod is the method of gRPC's health checking protocol (github.com/grpc/grpc, doc/health-checking.md).
+const HealthMethod = "/grpc.health.v1.Health/Check"
+
+// Health reports whether the question is the health service's, whose answer says more than its status code.
+func (r GRPCRule) Health() bool { return r.Method == "" }
+
+// Passing returns the status codes that pass by default.
+func (r GRPCRule) Passing() triage.Matcher {
+	if r.Codes.Empty() {
+		return triage.MatchGRPC(0, 0)
+	}
+	return r.Codes
+}
 
 // First is the state of a target before its first check has ended.
 type First uint8
@@ -124,7 +163,7 @@ type Fact struct {
 // Topics returns what facts are about, in the order in which they are told. "not here" is what the product does and
 // triage does not.
 func Topics() []string {
-	return []string{"request", "host", "codes", "redirects", "body", "tls", "close", "timing", "states", "words", "not here"}
+	return []string{"protocols", "request", "host", "codes", "redirects", "body", "tls", "close", "timing", "states", "words", "not here"}
 }
 
 // Confidence is how well a fact is known.
@@ -165,12 +204,14 @@ const (
 
 // TLSRule is how a dialect speaks TLS to a target.
 type TLSRule struct {
-	Verify   bool          // the certificate must lead to a trusted root, and be for the name as typed if that is sent
-	SNI      bool          // the name as typed is sent; an address never is (RFC 6066 section 3)
-	Min, Max uint16        // tls.VersionTLS10 … tls.VersionTLS13
-	Suites   []uint16      // for TLS 1.2 and below; nil: the defaults of crypto/tls
-	Curves   []tls.CurveID // nil: the defaults of crypto/tls
-	Resume   bool          // a later connection to a target takes up the session of an earlier one
+	Verify    bool          // the certificate must lead to a trusted root, and be for the name as typed if that is sent
+	SNI       bool          // the name as typed is sent; an address never is (RFC 6066 section 3)
+	Min, Max  uint16        // tls.VersionTLS10 … tls.VersionTLS13
+	Suites    []uint16      // for TLS 1.2 and below; nil: the defaults of crypto/tls
+	Curves    []tls.CurveID // nil: the defaults of crypto/tls
+	Resume    bool          // a later connection to a target takes up the session of an earlier one
+	ALPN      []string      // protocols offered in https checks: with "h2" among them the target chooses; nil: none is offered
+	AgainBare bool          // a handshake that fails with a server name is tried once more without
 }
 
 // maxSessions is how many TLS sessions a configuration remembers, of the targets asked last: some 2 KB each. Where there
@@ -219,13 +260,18 @@ func (w Words) String() string {
 	return w.Code + ": " + w.Description
 }
 
-type wordsFunc func(triage.Outcome, int) Words
+type wordsFunc func(*triage.Exchange) Words
 
-// Words returns what the vendor's console shows for a target whose check ended so.
-func (s *Spec) Words(o triage.Outcome, status int) Words { return s.words(o, status) }
+// WordsFor returns what the vendor's console shows for a target whose check ended so.
+func (s *Spec) WordsFor(x *triage.Exchange) Words { return s.words(x) }
 
 // Speaks reports whether the dialect has checks of this protocol.
 func (s *Spec) Speaks(p triage.Protocol) bool { return slices.Contains(s.Protocols, p) }
+
+// SendsProxy reports whether the dialect can be told to send this header of the PROXY protocol before a check.
+func (s *Spec) SendsProxy(v triage.ProxyProtocol) bool {
+	return v == triage.NoProxy || slices.Contains(s.Proxy, v)
+}
 
 // All returns the dialects in the order in which they are listed to people.
 func All() []*Spec {

@@ -53,11 +53,36 @@ func TestTable(t *testing.T) {
 			t.Errorf("%s: body %+v", s.Name, s.Body)
 		}
 		checkTiming(t, s)
+		checkHTTP2(t, s)
 		for o := range triage.Outcomes {
-			if w := s.Words(o, 500); w.Code == "" {
+			if w := s.WordsFor(&triage.Exchange{Outcome: o, Status: 500}); w.Code == "" {
 				t.Errorf("%s has no word for %s", s.Name, o)
 			}
 		}
+	}
+}
+
+// checkHTTP2: no row has a rule for what it does not speak.
+func checkHTTP2(t *testing.T, s *Spec) {
+	t.Helper()
+	asksGRPC := s.Speaks(triage.GRPC)
+	if !asksGRPC && (s.GRPC != GRPCRule{} || s.Speaks(triage.GRPCS)) {
+		t.Errorf("%s speaks gRPC: %+v", s.Name, s.GRPC)
+	}
+	if usual, legal := s.PassingCodes(triage.GRPC); asksGRPC && (usual.Empty() || !usual.Within(legal)) {
+		t.Errorf("%s: %s passes, of %s", s.Name, usual, legal)
+	}
+	if s.GRPC.Settable && s.GRPC.Health() {
+		t.Errorf("%s: the health service is elsewhere", s.Name)
+	}
+	if len(s.OverHTTP2()) == 0 && (s.HTTP2.Headers != nil || s.HTTP2.NoAuthority) {
+		t.Errorf("%s has a rule for HTTP/2: %+v", s.Name, s.HTTP2)
+	}
+	if s.TLS.AgainBare && !s.TLS.SNI {
+		t.Errorf("%s: without a name there is no second try without it", s.Name)
+	}
+	if s.ProxyLocal != "" && !s.SendsProxy(triage.ProxyV2) || !s.SendsProxy(triage.NoProxy) {
+		t.Errorf("%s: PROXY headers %q", s.Name, s.Proxy)
 	}
 }
 
@@ -154,6 +179,17 @@ func TestWords(t *testing.T) {
 		{triage.HAProxy, triage.NotHTTP, 0, "L7RSP: Layer7 invalid response"},
 		{triage.HAProxyHTTP11, triage.CodeMismatch, 500, "L7STS: Layer7 wrong status, code: 500"},
 		{triage.HAProxy, triage.TLSNotSpoken, 0, "L6RSP: Layer6 invalid response"},
+		{triage.HAProxyHTTP11, triage.HeaderMismatch, 200, "L7STS: Layer7 wrong status, code: 200"},
+		{triage.HAProxyHTTP11, triage.BodyMismatch, 200, `L7RSP: Layer7 invalid response, info: "HTTP content check did not match"`},
+		{triage.HAProxy, triage.HTTP2NotOffered, 0, "L6RSP: Layer6 invalid response"},
+		{triage.HAProxy, triage.StreamReset, 0, "L7RSP: Layer7 invalid response"},
+		{triage.Envoy, triage.StreamReset, 0, "NETWORK"},
+		{triage.Envoy, triage.NotGRPC, 200, "ACTIVE"},
+		{triage.Caddy, triage.CodeMismatch, 500, "unhealthy: status code out of tolerances, status_code: 500"},
+		{triage.Caddy, triage.BodyMismatch, 200, "unhealthy: response body failed expectations"},
+		{triage.Caddy, triage.StreamReset, 0, "unhealthy: HTTP request failed"},
+		{triage.Kubelet, triage.RedirectFailed, 302, "Unhealthy: stopped after 10 redirects"},
+		{triage.Blackbox, triage.BodyMismatch, 200, "probe_success 0: probe_failed_due_to_regex 1"},
 		{triage.Envoy, triage.ConnectTimeout, 0, "NETWORK_TIMEOUT"},
 		{triage.Envoy, triage.CodeMismatch, 503, "ACTIVE"},
 		{triage.Cloudflare, triage.CodeMismatch, 301, "Response code mismatch error"},
@@ -165,9 +201,40 @@ func TestWords(t *testing.T) {
 		{triage.Blackbox, triage.CodeMismatch, 500, "probe_success 0: probe_http_status_code 500"},
 		{triage.DigitalOcean, triage.CodeMismatch, 500, "code-mismatch: the answer is 500"},
 	} {
-		if got := Get(c.as).Words(c.outcome, c.status).String(); got != c.want {
+		if got := Get(c.as).WordsFor(&triage.Exchange{Outcome: c.outcome, Status: c.status}).String(); got != c.want {
 			t.Errorf("%s, %s: %s, want %s", c.as, c.outcome, got, c.want)
 		}
+	}
+}
+
+// TestWordsForGRPC: what the health service says is in the words of those who show it.
+func TestWordsForGRPC(t *testing.T) {
+	address := netip.MustParseAddrPort("10.0.1.5:8080")
+	mismatch := &triage.Exchange{Address: address, Outcome: triage.GRPCMismatch, Status: 12, GRPC: &triage.GRPCFacts{Status: 12}}
+	sick := &triage.Exchange{Address: address, Outcome: triage.NotServing, GRPC: &triage.GRPCFacts{Serving: "NOT_SERVING"}}
+	for _, c := range []struct {
+		as             triage.Dialect
+		mismatch, sick string
+	}{
+		{triage.AWSALB, "Target.ResponseCodeMismatch: Health checks failed with these codes: [12]", "Target.FailedHealthChecks: Health checks failed"},
+		{triage.Kubelet, "Unhealthy: error: this server does not implement the grpc health protocol (grpc.health.v1.Health)", `Unhealthy: service unhealthy (responded with "NOT_SERVING")`},
+		{triage.Traefik, "DOWN: gRPC server does not implement the health protocol", "DOWN: received gRPC status code: NOT_SERVING"},
+		{triage.Consul, "critical", "critical: gRPC 10.0.1.5:8080 serving status: NOT_SERVING"},
+		{triage.Blackbox, "probe_success 0: probe_grpc_status_code 12", `probe_success 0: probe_grpc_healthcheck_response{serving_status="NOT_SERVING"} 1`},
+		{triage.Envoy, "ACTIVE", "ACTIVE"},
+		{triage.NginxPlus, "grpc-mismatch: the gRPC status is 12 UNIMPLEMENTED", "not-serving: the gRPC health service answers NOT_SERVING"},
+	} {
+		s := Get(c.as)
+		if got := s.WordsFor(mismatch).String(); got != c.mismatch {
+			t.Errorf("%s: %s, want %s", c.as, got, c.mismatch)
+		}
+		if got := s.WordsFor(sick).String(); got != c.sick {
+			t.Errorf("%s: %s, want %s", c.as, got, c.sick)
+		}
+	}
+	passed := &triage.Exchange{Outcome: triage.Matched, GRPC: &triage.GRPCFacts{Serving: "SERVING"}}
+	if got := Get(triage.Blackbox).WordsFor(passed).String(); got != "probe_success 1: probe_grpc_status_code 0" {
+		t.Errorf("a pass: %s", got)
 	}
 }
 
@@ -181,6 +248,8 @@ func TestHost(t *testing.T) {
 		{"10.0.1.5:80", triage.HTTP, "10.0.1.5"},
 		{"10.0.1.5:80", triage.HTTPS, "10.0.1.5:80"},
 		{"10.0.1.5:443", triage.HTTPS, "10.0.1.5"},
+		{"10.0.1.5:443", triage.H2, "10.0.1.5"},
+		{"10.0.1.5:80", triage.GRPC, "10.0.1.5"},
 		{"[fd00::1]:8080", triage.HTTP, "[fd00::1]:8080"},
 		{"[fd00::1]:80", triage.HTTP, "[fd00::1]"},
 		{"[fe80::1%eth0]:8080", triage.HTTP, "[fe80::1]:8080"},
@@ -210,6 +279,7 @@ func TestHostRules(t *testing.T) {
 		HostNode:        {"10.0.9.9:80", "10.0.1.5:8080", "10.0.9.9:80"},
 		HostCluster:     {"app", "10.0.1.5:8080", "app"},
 		HostLoopback:    {"127.0.0.1", "127.0.0.1", "127.0.0.1"},
+		HostServerName:  {"app.example:8080", "10.0.1.5:8080", "app.example:80"},
 	} {
 		got := [3]string{string(rule.appendTo(nil, q)), string(rule.appendTo(nil, bare)), string(rule.appendTo(nil, standard))}
 		if got != want {

@@ -23,6 +23,7 @@ var digitalOcean = Spec{
 
 	Codes:      triage.MatchCodes(200, 299),
 	LegalCodes: triage.MatchCodes(200, 299),
+	Proxy:      []triage.ProxyProtocol{triage.ProxyV1},
 
 	TLS: TLSRule{Min: tls.VersionTLS12, Max: tls.VersionTLS13},
 
@@ -36,6 +37,9 @@ var digitalOcean = Spec{
 	Shows: "Result",
 	words: plain,
 	Facts: []Fact{
+		{"protocols", "TCP, HTTP and HTTPS", Documented, "DigitalOcean API, load balancer health check"},
+		{"protocols", "with PROXY protocol on, the port of the check gets the header too", Documented, digitalOceanController},
+		{"protocols", "unknown: its version, and its bytes; version 1 with the true addresses", Assumed, ""},
 		{"request", "GET over HTTP/1.1", Documented, digitalOceanSupport},
 		{"request", "unknown: the User-Agent and all headers; Host alone is sent", Assumed, ""},
 		{"host", "unknown: address and port, the port left out on 80 and 443", Assumed, ""},
@@ -49,6 +53,6 @@ var digitalOcean = Spec{
 		{"timing", "unknown: what the interval counts from; start to start", Assumed, ""},
 		{"states", "down until passed; if no droplet is healthy, clients get 503", Documented, digitalOceanSupport},
 		{"words", "unknown: what DigitalOcean shows for a failed check; the plain words of the outcome", Assumed, ""},
-		{"not here", "the PROXY header before a check where the load balancer has it on", Documented, digitalOceanController},
+		{"not here", "a PROXY header that is on for traffic and off for checks is what an API field of 2024 is for; here it is on where it is asked for", Documented, "godo pull request 700, 2024"},
 	},
 }

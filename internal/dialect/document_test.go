@@ -43,7 +43,8 @@ func document() string {
 		fmt.Fprintf(&b, "| [`%s`](#%s) | %s | %s | %s | %s |\n", s.Name, s.Name, codes(s.Aliases), s.Title, protocols(s), s.Codes)
 	}
 	b.WriteString("\nThe requests below are for a target that somebody has typed as `app.example`, at the address 10.0.1.5, asked for\n" +
-		"`/health` on port 8080 by a load balancer at 10.0.9.9 that calls the group `app` and listens on port 80.\n")
+		"`/health` on port 8080, within 5 s, by a load balancer at 10.0.9.9 that calls the group `app` and listens on port 80.\n" +
+		"What is sent over HTTP/2 is shown as its fields; in gRPC, one message follows, which names the service asked about.\n")
 	for _, s := range All() {
 		documentOne(&b, s)
 	}
@@ -54,6 +55,12 @@ func documentOne(b *strings.Builder, s *Spec) {
 	fmt.Fprintf(b, "\n## %s\n\n%s. Checks over %s.\n\n", s.Name, s.Title, protocols(s))
 	for line := range strings.Lines(wire.Quote(s.AppendRequest(nil, Example()))) {
 		fmt.Fprintf(b, "    %s\n", strings.Trim(line, "\"\n"))
+	}
+	for _, p := range s.OverHTTP2() {
+		fmt.Fprintf(b, "\nOver %s:\n\n", p)
+		for _, h := range s.AppendFields(nil, ExampleOver(p)) {
+			fmt.Fprintf(b, "    %s: %s\n", h.Name, h.Value)
+		}
 	}
 	b.WriteByte('\n')
 	for _, r := range s.Rules() {

@@ -18,7 +18,7 @@ var gcp = Spec{
 	Name:      triage.GCP,
 	Aliases:   []string{"gclb", "gke", "google", "google-cloud"},
 	Title:     "Google Cloud Load Balancing",
-	Protocols: []triage.Protocol{triage.TCP, triage.TLS, triage.HTTP, triage.HTTPS},
+	Protocols: []triage.Protocol{triage.TCP, triage.TLS, triage.HTTP, triage.HTTPS, triage.H2, triage.GRPC, triage.GRPCS},
 
 	Host:  HostAddressOnly,
 	Agent: "GoogleHC/",
@@ -33,6 +33,7 @@ var gcp = Spec{
 	Codes:      triage.MatchCodes(200, 200),
 	LegalCodes: triage.MatchCodes(200, 200),
 	Body:       BodyRule{Need: BodyFirst, Limit: 1024},
+	Proxy:      []triage.ProxyProtocol{triage.ProxyV1},
 
 	TLS: TLSRule{Min: tls.VersionTLS12, Max: tls.VersionTLS13},
 
@@ -46,6 +47,13 @@ var gcp = Spec{
 	Shows: "GCP shows",
 	words: detailedHealthState,
 	Facts: []Fact{
+		{"protocols", "TCP, SSL, HTTP, HTTPS, HTTP2, gRPC, and gRPC with TLS", Documented, gcpReference},
+		{"protocols", "HTTP2 is HTTP/2 in TLS", Assumed, ""},
+		{"protocols", "gRPC asks the health service about the server as a whole, or about the service that is named", Documented, "Compute API, GRPCHealthCheck"},
+		{"protocols", "gRPC passes with the status OK and SERVING alone", Assumed, ""},
+		{"protocols", "proxy-header PROXY_V1 puts a PROXY header of version 1 before a check, but for gRPC", Documented, gcpReference},
+		{"protocols", "unknown: what that header says; the true addresses", Assumed, ""},
+		{"request", "unknown: the fields over HTTP/2 and gRPC; the same as over HTTP/1.1, and in gRPC the User-Agent alone", Assumed, ""},
 		{"request", "GET over HTTP/1.1 with Host, User-Agent GoogleHC/1.0 and Connection: Keep-alive, in this order and case", Captured, gcpCapture},
 		{"host", "the address that the check goes to, without the port on port 80", Captured, gcpCapture},
 		{"host", "the address that the check goes to, unless host is set; which one that is depends on the type of load balancer", Documented, gcpReference},
@@ -62,7 +70,6 @@ var gcp = Spec{
 		{"words", "the values of DetailedHealthState; Google does not say why", Documented, "Compute API, DetailedHealthState"},
 		{"words", "which failures are TIMEOUT: those whose time ran out", Assumed, ""},
 		{"not here", "response: a text that must be in the first 1,024 bytes; request and response of TCP and SSL checks", Documented, gcpReference},
-		{"not here", "the PROXY header before a check, HTTP/2 and gRPC", Documented, gcpProvider},
 		{"not here", "several probers ask each backend at once", Assumed, ""},
 	},
 }

@@ -17,17 +17,19 @@ var haproxy = Spec{
 	Name:      triage.HAProxy,
 	Aliases:   []string{"httpchk", "option-httpchk", "haproxy-http10", "hap"},
 	Title:     "HAProxy, option httpchk",
-	Protocols: []triage.Protocol{triage.TCP, triage.TLS, triage.HTTP, triage.HTTPS},
+	Protocols: []triage.Protocol{triage.TCP, triage.TLS, triage.HTTP, triage.HTTPS, triage.H2, triage.H2C},
 
 	Method: "OPTIONS",
 	HTTP10: true,
 	Host:   HostNone,
+	HTTP2:  HTTP2Rule{NoAuthority: true},
 	Form:   true, // nobody else asks without any header
 
 	Codes:      triage.MatchCodes(200, 399),
 	LegalCodes: triage.MatchCodes(100, 599),
 	Body:       BodyRule{Need: BodyUnread},
 
+	Proxy: haproxyProxy,
 	TLS:   haproxyTLS,
 	Close: CloseRST,
 
@@ -39,7 +41,7 @@ var haproxy = Spec{
 	Facts: append([]Fact{
 		{"request", "OPTIONS over HTTP/1.0 without any header, and with the path / if none is given: 22 bytes", Measured, haproxyLoopback},
 		{"host", "there is no Host header", Measured, haproxyLoopback},
-		{"not here", "over TCP alone the last step of the handshake is held back, so that the server's accept never returns; triage completes the handshake", Measured, haproxyLoopback},
+		{"not here", "over TCP alone the last step of the handshake is held back, so that the server's accept never returns; triage completes the handshake, as HAProxy does where it has a PROXY header to send", Measured, haproxyLoopback},
 	}, haproxyFacts...),
 }
 
@@ -48,13 +50,14 @@ var haproxyHTTP11 = Spec{
 	Name:      triage.HAProxyHTTP11,
 	Aliases:   []string{"haproxy-send", "http-check-send", "haproxy-http", "haproxy-get"},
 	Title:     "HAProxy, http-check send over HTTP/1.1",
-	Protocols: []triage.Protocol{triage.HTTP, triage.HTTPS},
+	Protocols: []triage.Protocol{triage.HTTP, triage.HTTPS, triage.H2, triage.H2C},
 
 	Host: HostTyped,
 	Headers: []Header{
 		{"host", HostValue},
 		{"connection", "close"},
 	},
+	HTTP2:    HTTP2Rule{NoAuthority: true},
 	Form:     true,
 	Settable: true, HostSettable: true,
 
@@ -62,6 +65,7 @@ var haproxyHTTP11 = Spec{
 	LegalCodes: triage.MatchCodes(100, 599),
 	Body:       BodyRule{Need: BodyUnread},
 
+	Proxy: haproxyProxy,
 	TLS:   haproxyTLS,
 	Close: CloseRST,
 
@@ -78,6 +82,9 @@ var haproxyHTTP11 = Spec{
 	}, haproxyFacts...),
 }
 
+// haproxyProxy is what check-send-proxy sends, by the server's send-proxy or send-proxy-v2.
+var haproxyProxy = []triage.ProxyProtocol{triage.ProxyV1, triage.ProxyV2}
+
 var haproxyTLS = TLSRule{Verify: true, Min: tls.VersionTLS10, Max: tls.VersionTLS13, Resume: true}
 
 var haproxyTiming = Timing{
@@ -89,6 +96,10 @@ var haproxyTiming = Timing{
 
 // haproxyFacts is what holds for every check of HAProxy.
 var haproxyFacts = []Fact{
+	{"protocols", "TCP, or HTTP with httpchk, each in TLS with check-ssl or for a server that has ssl", Documented, haproxyManual},
+	{"protocols", "HTTP/2 with check-proto h2, or in TLS with check-alpn h2", Documented, haproxyManual},
+	{"protocols", "over HTTP/2 there is no :authority, :scheme is https without TLS too, and host is a field where the check has one", Measured, haproxyLoopback},
+	{"protocols", "check-send-proxy puts the server's PROXY header before a check: of version 1 with the true addresses and ports, of version 2 the 16 bytes of LOCAL without any", Measured, haproxyLoopback},
 	{"codes", "200-399 passes unless http-check expect says otherwise", Documented, haproxyManual},
 	{"codes", "302 passes", Measured, haproxyLoopback},
 	{"redirects", "never followed", Documented, haproxyManual},
@@ -103,9 +114,9 @@ var haproxyFacts = []Fact{
 	{"timing", "fastinter and downinter while the state changes and while down: the interval unless they are set", Documented, haproxyManual},
 	{"states", "up before the first check", Measured, haproxyLoopback},
 	{"words", "codes and descriptions of check_status", Documented, "HAProxy management guide, 3.5-dev, 2026"},
-	{"words", "L4CON for a refused connection, L7TOUT for silence, SOCKERR for a reset, L7RSP for a close, garbage or a head too large, L7STS for a wrong status; L6RSP for all that ends a TLS handshake, L6TOUT for silence in it", Measured, haproxyLoopback},
+	{"words", "L4CON for a refused connection, L7TOUT for silence, SOCKERR for a reset, L7RSP for a close, garbage or a head too large, L7STS for a wrong status or header, L7RSP for a wrong content; L6RSP for all that ends a TLS handshake, L6TOUT for silence in it", Measured, haproxyLoopback},
 	{"words", "L4TOUT and all other failures, by the layer that they are of", Assumed, ""},
 	{"not here", "a chunk that is malformed and comes with the head fails (L7RSP)", Measured, haproxyLoopback},
 	{"not here", "one failure before the first pass takes a server down at once, and the first pass brings it fully up", Measured, haproxyLoopback},
-	{"not here", "http-check expect with header and text rules, tcp-check scripts, agent-check, observe, spread-checks", Documented, haproxyManual},
+	{"not here", "http-check expect that must not match, tcp-check scripts, agent-check, observe, spread-checks", Documented, haproxyManual},
 }

@@ -15,7 +15,7 @@ var nginxPlus = Spec{
 	Name:      triage.NginxPlus,
 	Aliases:   []string{"nginx", "nginxplus"},
 	Title:     "NGINX Plus",
-	Protocols: []triage.Protocol{triage.TCP, triage.HTTP, triage.HTTPS},
+	Protocols: []triage.Protocol{triage.TCP, triage.HTTP, triage.HTTPS, triage.GRPC, triage.GRPCS},
 
 	HTTP10: true,
 	Host:   HostCluster,
@@ -28,6 +28,7 @@ var nginxPlus = Spec{
 	Codes:      triage.MatchCodes(200, 399),
 	LegalCodes: triage.MatchCodes(100, 599),
 	Body:       BodyRule{Need: BodyFirst, Limit: 256 << 10},
+	GRPC:       GRPCRule{LegalCodes: triage.MatchGRPC(0, 99)},
 
 	TLS: TLSRule{Min: tls.VersionTLS12, Max: tls.VersionTLS13},
 
@@ -42,6 +43,10 @@ var nginxPlus = Spec{
 	Shows: "Result",
 	words: plain,
 	Facts: []Fact{
+		{"protocols", "HTTP, and gRPC with type=grpc, which asks the health service; grpc_service names a service in it", Documented, nginxModule},
+		{"protocols", "grpc_status takes one code, such as 12, that passes as well, for servers without the health service", Documented, nginxModule},
+		{"protocols", "TCP in the stream module", Documented, "nginx documentation, ngx_stream_upstream_hc_module, 2026"},
+		{"protocols", "gRPC in TLS where the location has grpc_pass grpcs://, codes of 0-99, and no User-Agent", Assumed, ""},
 		{"request", "GET of uri, / by default", Documented, nginxModule},
 		{"request", "over HTTP/1.0 with Host and Connection: close and no User-Agent, and with what proxy_set_header of the location adds; the product is commercial, and nobody has captured it here", Assumed, ""},
 		{"host", "the name of the upstream, unless proxy_set_header says otherwise", Assumed, ""},
@@ -57,6 +62,6 @@ var nginxPlus = Spec{
 		{"states", "healthy, unless the check is mandatory", Documented, nginxModule},
 		{"words", "unknown: what NGINX Plus shows for a failed check; the plain words of the outcome", Assumed, ""},
 		{"not here", "open-source nginx, which has no active checks: it only counts failed requests (max_fails)", Documented, "nginx documentation, Using nginx as HTTP load balancer"},
-		{"not here", "match with headers and texts, gRPC, mandatory and persistent, jitter", Documented, nginxModule},
+		{"not here", "match with headers and texts, mandatory and persistent, jitter", Documented, nginxModule},
 	},
 }

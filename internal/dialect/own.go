@@ -11,7 +11,7 @@ import (
 var own = Spec{
 	Name:      triage.Own,
 	Title:     "triage",
-	Protocols: []triage.Protocol{triage.TCP, triage.TLS, triage.HTTP, triage.HTTPS},
+	Protocols: triage.Protocols(),
 
 	Agent:        "triage-health-check/1",
 	Form:         true,
@@ -25,6 +25,8 @@ var own = Spec{
 
 	Codes:      triage.MatchCodes(200, 200),
 	LegalCodes: triage.MatchCodes(100, 599),
+	GRPC:       GRPCRule{LegalCodes: triage.MatchGRPC(0, 99)},
+	Proxy:      []triage.ProxyProtocol{triage.ProxyV1, triage.ProxyV2},
 
 	TLS: TLSRule{
 		Min: tls.VersionTLS10, Max: tls.VersionTLS13,

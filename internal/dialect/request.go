@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/triage-lb/triage"
 )
@@ -15,6 +16,8 @@ type Question struct {
 	Protocol triage.Protocol
 	Address  netip.AddrPort // where the check connects to
 	Path     string
+	Service  string         // gRPC: what the health service is asked about
+	Timeout  time.Duration  // gRPC: how long the check may take, for dialects that say so; 0 does not
 	Typed    string         // the target's host as a person has written it; "" if that is the address
 	Node     netip.AddrPort // the load balancer's own address and listener's port, for HostNode
 	Cluster  string         // the name for HostCluster
@@ -77,7 +80,13 @@ func (r HostRule) appendTo(dst []byte, q Question) []byte {
 		return appendPort(append(dst, q.Typed...), q.Address.Port(), q.Protocol)
 	case r == HostTypedPort && q.Typed != "":
 		return strconv.AppendUint(append(append(dst, q.Typed...), ':'), uint64(q.Address.Port()), 10)
-	case r == HostTypedPort:
+	case r == HostServerName && q.Protocol.Encrypted() && q.Typed != "":
+		return append(dst, q.Typed...)
+	case r == HostServerName && q.Protocol.Encrypted():
+		return appendAddr(dst, q.Address.Addr())
+	case r == HostServerName && q.Typed != "":
+		return HostTypedPort.appendTo(dst, q)
+	case r == HostTypedPort, r == HostServerName:
 		return appendAddrPort(dst, q.Address)
 	case r == HostNode && q.Node.IsValid():
 		return appendAddrPort(dst, q.Node)
@@ -125,7 +134,7 @@ func appendPort(dst []byte, port uint16, p triage.Protocol) []byte {
 }
 
 func defaultPort(p triage.Protocol) uint16 {
-	if p == triage.HTTPS {
+	if p.Encrypted() {
 		return 443
 	}
 	return 80

@@ -27,7 +27,7 @@ func TestRequests(t *testing.T) {
 	for _, s := range All() {
 		file := filepath.Join("testdata", "request", string(s.Name)+".txt")
 		known[file] = true
-		want := requestHead(s) + wire.Quote(s.AppendRequest(nil, Example()))
+		want := requestHead(s) + wire.Quote(s.AppendRequest(nil, Example())) + overHTTP2(s)
 		if *update {
 			if err := os.WriteFile(file, []byte(want), 0o666); err != nil {
 				t.Fatal(err)
@@ -52,11 +52,31 @@ func TestRequests(t *testing.T) {
 	}
 }
 
+// overHTTP2 is the same request over HTTP/2, field by field, and the one of gRPC with its content.
+func overHTTP2(s *Spec) string {
+	var b strings.Builder
+	for _, p := range s.OverHTTP2() {
+		q := ExampleOver(p)
+		fmt.Fprintf(&b, "\nover %s:\n", p)
+		for _, h := range s.AppendFields(nil, q) {
+			fmt.Fprintf(&b, "%q\n", h.Name+": "+h.Value)
+		}
+		if p.IsGRPC() {
+			fmt.Fprintf(&b, "%q\n", s.AppendMessage(nil, q))
+		}
+		if p.IsGRPC() && s.GRPC.Health() {
+			q.Service = "app.Shop"
+			fmt.Fprintf(&b, "asked about %s: %q\n", q.Service, s.AppendMessage(nil, q))
+		}
+	}
+	return b.String()
+}
+
 // requestHead says where the bytes come from.
 func requestHead(s *Spec) string {
 	var b strings.Builder
 	for _, f := range s.Facts {
-		if f.Topic == "request" || f.Topic == "host" {
+		if f.Topic == "protocols" || f.Topic == "request" || f.Topic == "host" {
 			fmt.Fprintf(&b, "%s: %s: %s\n", f.Topic, f.Evidence(), f.Says)
 		}
 	}

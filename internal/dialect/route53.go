@@ -31,7 +31,7 @@ var route53 = Spec{
 	LegalCodes: triage.MatchCodes(200, 399),
 	Body:       BodyRule{Need: BodyUnread},
 
-	TLS: TLSRule{SNI: true, Min: tls.VersionTLS10, Max: tls.VersionTLS12},
+	TLS: TLSRule{SNI: true, AgainBare: true, Min: tls.VersionTLS10, Max: tls.VersionTLS12},
 
 	Timing: Timing{
 		Interval: 30 * time.Second, MinInterval: 10 * time.Second, MaxInterval: 30 * time.Second,
@@ -45,6 +45,7 @@ var route53 = Spec{
 	Shows: "AWS shows",
 	words: checkerStatus,
 	Facts: []Fact{
+		{"protocols", "TCP, HTTP and HTTPS; string matching, calculated checks and those of metrics and of recovery control are types of their own", Documented, route53Model},
 		{"request", "GET over HTTP/1.1 with Host and a User-Agent that names the health check: (ref ID; report http://amzn.to/1vsZADi)", Captured, "several public access logs"},
 		{"request", "no other headers; one log behind an AWS edge has accept and accept-encoding too, which may be the edge's", Assumed, ""},
 		{"host", "the domain name, followed by the port unless that is 80 for HTTP or 443 for HTTPS; the address if there is no name", Documented, route53Model + ", FullyQualifiedDomainName"},
@@ -53,7 +54,8 @@ var route53 = Spec{
 		{"body", "the status decides; content is read only to find a string in it", Documented, route53Guide},
 		{"tls", "the certificate is not verified: an expired one passes", Documented, route53Guide},
 		{"tls", "the name is sent (SNI) if EnableSNI is on", Documented, route53Model},
-		{"tls", "EnableSNI is taken as on", Assumed, ""},
+		{"tls", "with EnableSNI, a handshake that fails because the name does not fit is tried again without the name", Documented, route53Model + ", EnableSNI"},
+		{"tls", "EnableSNI is taken as on, and any handshake that fails as one to try again, on a new connection", Assumed, ""},
 		{"tls", "TLS 1.0 to 1.2, by the API model; the guide says 1.0 or later", Documented, route53Model},
 		{"close", "the connection is closed after the answer", Assumed, ""},
 		{"timing", "4 s to connect and then 2 s for the status; 6 s is taken for both together", Documented, route53Guide},
@@ -64,7 +66,6 @@ var route53 = Spec{
 		{"words", "for a connection not made in time, and for a refused handshake", Documented, "AWS knowledge center, Route 53 health checks; " + route53Model + ", EnableSNI"},
 		{"words", "for other failures, the plain words of the outcome", Assumed, ""},
 		{"not here", "the vote: healthy while more than 18 % of the checkers say so", Documented, route53Guide},
-		{"not here", "a second handshake without the name if the first with it fails", Documented, route53Model + ", EnableSNI"},
 		{"not here", "string matching in the first 5,120 bytes, within 2 s more; and the 10 s that a TCP check has to connect", Documented, route53Guide},
 		{"not here", "private addresses cannot be checked by Route 53, and can by triage", Documented, route53Model + ", IPAddress"},
 	},

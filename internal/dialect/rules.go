@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -18,7 +19,17 @@ type Rule struct {
 
 // Rules returns what the row says, each field in a sentence without a full stop.
 func (s *Spec) Rules() []Rule {
-	return []Rule{
+	var rules []Rule
+	if s.Speaks(triage.GRPC) {
+		rules = append(rules, Rule{"protocols", s.GRPC.inWords()})
+	}
+	if s.HTTP2.NoAuthority {
+		rules = append(rules, Rule{"protocols", "over HTTP/2 the request has no :authority"})
+	}
+	if len(s.Proxy) > 0 {
+		rules = append(rules, Rule{"protocols", s.proxyInWords()})
+	}
+	return append(rules, []Rule{
 		{"request", s.settableInWords()},
 		{"host", s.hostInWords()},
 		{"codes", s.codesInWords()},
@@ -29,11 +40,12 @@ func (s *Spec) Rules() []Rule {
 		{"timing", s.Timing.inWords()},
 		{"timing", s.Timing.thresholdsInWords()},
 		{"states", s.First.inWords()},
-	}
+	}...)
 }
 
 // Example returns the question by which dialects are shown: a target that somebody has typed as app.example, whose address
-// is 10.0.1.5, asked for /health on port 8080 by a load balancer at 10.0.9.9 that calls the group app and listens on 80.
+// is 10.0.1.5, asked for /health on port 8080, within 5 s, by a load balancer at 10.0.9.9 that calls the group app and
+// listens on 80.
 func Example() Question {
 	return Question{
 		Protocol: triage.HTTP,
@@ -42,7 +54,18 @@ func Example() Question {
 		Typed:    "app.example",
 		Node:     netip.MustParseAddrPort("10.0.9.9:80"),
 		Cluster:  "app",
+		Timeout:  5 * time.Second,
 	}
+}
+
+// ExampleOver is the example over another protocol.
+func ExampleOver(p triage.Protocol) Question {
+	q := Example()
+	q.Protocol = p
+	if p.IsGRPC() {
+		q.Path = "/"
+	}
+	return q
 }
 
 // Evidence is how well the fact is known and by what: "captured: two logs", or "assumed".
@@ -92,12 +115,41 @@ func (s *Spec) codesInWords() string {
 	return fmt.Sprintf("%s passes; any of %s can be set", s.Codes, s.LegalCodes)
 }
 
+func (r GRPCRule) inWords() string {
+	method := "of " + HealthMethod
+	if !r.Health() {
+		method = "of the method " + r.Method
+	}
+	if r.Settable {
+		method += ", or of another that is set as the path"
+	}
+	passes := r.Passing().String() + " passes"
+	if r.Health() {
+		passes = "the status " + r.Passing().String() + " passes if the answer says SERVING"
+	}
+	if !r.LegalCodes.Empty() {
+		passes += fmt.Sprintf("; any of %s can be set", r.LegalCodes)
+	}
+	if r.Deadline {
+		passes += "; the target is told how long the check may take"
+	}
+	return fmt.Sprintf("gRPC: the check is a call %s; %s", method, passes)
+}
+
+func (s *Spec) proxyInWords() string {
+	var versions []string
+	for _, v := range s.Proxy {
+		versions = append(versions, strings.TrimPrefix(string(v), "v"))
+	}
+	return fmt.Sprintf("a header of the PROXY protocol, version %s, can come before everything else", strings.Join(versions, " or "))
+}
+
 func (r Redirects) inWords() string {
 	switch r {
 	case RedirectsSameHost:
-		return "redirects are followed while the host name stays, 10 at most; one that leads elsewhere passes"
+		return "redirects are followed while the host name stays, by 10 requests at most; one that leads elsewhere passes"
 	case RedirectsFollowed:
-		return "redirects are followed, 10 at most"
+		return "redirects are followed, by 10 requests at most"
 	}
 	return "redirects are not followed: their code decides"
 }
@@ -124,6 +176,12 @@ func (r TLSRule) inWords() string {
 	}
 	if r.SNI {
 		name = "the name as typed is sent (SNI)"
+	}
+	if r.AgainBare {
+		name += ", and a handshake that fails with it is tried once more without"
+	}
+	if slices.Contains(r.ALPN, "h2") {
+		name += "; HTTP/2 is offered (ALPN), and the target chooses"
 	}
 	return fmt.Sprintf("%s; %s; %s to %s", verify, name, tls.VersionName(r.Min), strings.TrimPrefix(tls.VersionName(r.Max), "TLS "))
 }

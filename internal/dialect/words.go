@@ -8,38 +8,55 @@ import (
 )
 
 // plain is the words of the outcome itself, for products of which nothing else is known.
-func plain(o triage.Outcome, status int) Words {
-	return Words{Code: o.String(), Description: inPlainWords(o, status)}
+func plain(x *triage.Exchange) Words {
+	return Words{Code: x.Outcome.String(), Description: inPlainWords(x)}
 }
 
 // inPlainWords says what was seen; the answer's code is part of it.
-func inPlainWords(o triage.Outcome, status int) string {
-	if o == triage.CodeMismatch {
-		return fmt.Sprintf("the answer is %d", status)
+func inPlainWords(x *triage.Exchange) string {
+	switch serving := servingStatus(x); {
+	case x.Outcome == triage.CodeMismatch:
+		return fmt.Sprintf("the answer is %d", x.Status)
+	case x.Outcome == triage.GRPCMismatch:
+		return fmt.Sprintf("the gRPC status is %s", triage.GRPCCodeText(x.Status))
+	case serving != "":
+		return fmt.Sprintf("the gRPC health service answers %s", serving)
 	}
-	return o.Info().Sentence
+	return x.Outcome.Info().Sentence
 }
 
+// servingStatus is what the health service of gRPC has answered where that is why the check failed; else "".
+func servingStatus(x *triage.Exchange) string {
+	if x.Outcome != triage.NotServing || x.GRPC == nil {
+		return ""
+	}
+	return x.GRPC.Serving
+}
+
+// unimplemented is the gRPC status code of a server that does not have the method (github.com/grpc/grpc,
+// doc/statuscodes.md).
+const unimplemented = 12
+
 // targetHealth speaks as DescribeTargetHealth of the elbv2 API does.
-func targetHealth(o triage.Outcome, status int) Words {
-	info := o.Info()
+func targetHealth(x *triage.Exchange) Words {
+	info := x.Outcome.Info()
 	if info.Verdict == triage.Pass {
 		return Words{Code: "healthy"}
 	}
-	return Words{Code: string(info.Reason), Description: info.Reason.Describe(status)}
+	return Words{Code: string(info.Reason), Description: info.Reason.Describe(x.Status)}
 }
 
 // networkHealth speaks as DescribeTargetHealth does of a Network Load Balancer's target, which has one reason only.
-func networkHealth(o triage.Outcome, status int) Words {
-	if o.Verdict() == triage.Fail {
-		return Words{string(triage.FailedHealthChecks), triage.FailedHealthChecks.Describe(status)}
+func networkHealth(x *triage.Exchange) Words {
+	if x.Outcome.Verdict() == triage.Fail {
+		return Words{string(triage.FailedHealthChecks), triage.FailedHealthChecks.Describe(x.Status)}
 	}
-	return targetHealth(o, status)
+	return targetHealth(x)
 }
 
 // instanceHealth speaks as DescribeInstanceHealth of the elb API does: it never says why.
-func instanceHealth(o triage.Outcome, _ int) Words {
-	switch o.Verdict() {
+func instanceHealth(x *triage.Exchange) Words {
+	switch x.Outcome.Verdict() {
 	case triage.Pass:
 		return Words{Code: "InService"}
 	case triage.Fail:
@@ -49,17 +66,17 @@ func instanceHealth(o triage.Outcome, _ int) Words {
 }
 
 // checkerStatus speaks as GetHealthCheckStatus of Route 53 does.
-func checkerStatus(o triage.Outcome, status int) Words {
-	says := inPlainWords(o, status)
-	switch {
-	case o == triage.Matched, o == triage.CodeMismatch:
-		says = fmt.Sprintf("HTTP Status Code %d, %s", status, http.StatusText(status))
-	case o == triage.ConnectTimeout:
+func checkerStatus(x *triage.Exchange) Words {
+	says := inPlainWords(x)
+	switch x.Outcome {
+	case triage.Matched, triage.CodeMismatch:
+		says = fmt.Sprintf("HTTP Status Code %d, %s", x.Status, http.StatusText(x.Status))
+	case triage.ConnectTimeout:
 		says = "The health checker could not establish a connection within the timeout limit"
-	case o == triage.TLSRefused:
+	case triage.TLSRefused:
 		says = "SSL alert handshake_failure"
 	}
-	switch o.Verdict() {
+	switch x.Outcome.Verdict() {
 	case triage.Pass:
 		return Words{"Success", says}
 	case triage.Fail:
@@ -69,8 +86,8 @@ func checkerStatus(o triage.Outcome, status int) Words {
 }
 
 // detailedHealthState speaks as the Compute API's DetailedHealthState does.
-func detailedHealthState(o triage.Outcome, _ int) Words {
-	switch {
+func detailedHealthState(x *triage.Exchange) Words {
+	switch o := x.Outcome; {
 	case o.Verdict() == triage.Neutral:
 		return Words{Code: "UNKNOWN"}
 	case o.Verdict() == triage.Pass:
@@ -82,21 +99,30 @@ func detailedHealthState(o triage.Outcome, _ int) Words {
 }
 
 // podEvent speaks as the events of a pod do. A success leaves none.
-func podEvent(o triage.Outcome, status int) Words {
-	switch {
-	case o.Verdict() == triage.Pass:
+func podEvent(x *triage.Exchange) Words {
+	says := inPlainWords(x)
+	switch serving := servingStatus(x); {
+	case x.Outcome.Verdict() == triage.Pass:
 		return Words{Code: "success"}
-	case o.Verdict() == triage.Neutral:
-		return Words{"unknown", inPlainWords(o, status)}
-	case o == triage.CodeMismatch:
-		return Words{"Unhealthy", fmt.Sprintf("HTTP probe failed with statuscode: %d", status)}
+	case x.Outcome.Verdict() == triage.Neutral:
+		return Words{"unknown", says}
+	case x.Outcome == triage.CodeMismatch:
+		says = fmt.Sprintf("HTTP probe failed with statuscode: %d", x.Status)
+	case serving != "":
+		says = fmt.Sprintf("service unhealthy (responded with %q)", serving)
+	case x.Outcome == triage.GRPCMismatch && x.Status == unimplemented:
+		says = "error: this server does not implement the grpc health protocol (grpc.health.v1.Health)"
+	case x.Outcome == triage.GRPCMismatch || x.Outcome == triage.NotGRPC:
+		says = "error: health rpc probe failed: " + says
+	case x.Outcome == triage.RedirectFailed:
+		says = "stopped after 10 redirects"
 	}
-	return Words{"Unhealthy", inPlainWords(o, status)}
+	return Words{"Unhealthy", says}
 }
 
 // checkStatus speaks as HAProxy's column check_status and its log do.
-func checkStatus(o triage.Outcome, status int) Words {
-	switch o {
+func checkStatus(x *triage.Exchange) Words {
+	switch x.Outcome {
 	case triage.NotChecked:
 		return Words{"INI", "Initializing"}
 	case triage.Connected:
@@ -104,15 +130,17 @@ func checkStatus(o triage.Outcome, status int) Words {
 	case triage.Handshaken:
 		return Words{"L6OK", "Layer6 check passed"}
 	case triage.Matched:
-		return Words{"L7OK", fmt.Sprintf("Layer7 check passed, code: %d", status)}
-	case triage.CodeMismatch:
-		return Words{"L7STS", fmt.Sprintf("Layer7 wrong status, code: %d", status)}
+		return Words{"L7OK", fmt.Sprintf("Layer7 check passed, code: %d", x.Status)}
+	case triage.CodeMismatch, triage.HeaderMismatch:
+		return Words{"L7STS", fmt.Sprintf("Layer7 wrong status, code: %d", x.Status)}
+	case triage.BodyMismatch:
+		return Words{"L7RSP", `Layer7 invalid response, info: "HTTP content check did not match"`}
 	case triage.ResetBeforeAnswer:
 		return Words{"SOCKERR", "Socket error"}
 	}
-	layer, late := o.Info().Layer, o.TimedOut()
+	layer, late := x.Outcome.Info().Layer, x.Outcome.TimedOut()
 	switch {
-	case o.Verdict() == triage.Neutral, layer == triage.LayerResolve:
+	case x.Outcome.Verdict() == triage.Neutral, layer == triage.LayerResolve:
 		return Words{"UNK", "Unknown"}
 	case layer == triage.LayerConnect && late:
 		return Words{"L4TOUT", "Layer4 timeout"}
@@ -129,86 +157,111 @@ func checkStatus(o triage.Outcome, status int) Words {
 }
 
 // failureType speaks as Envoy's health check events do.
-func failureType(o triage.Outcome, _ int) Words {
-	switch {
+func failureType(x *triage.Exchange) Words {
+	switch o := x.Outcome; {
 	case o.Verdict() == triage.Neutral:
 		return Words{Code: "UNKNOWN"}
 	case o.Verdict() == triage.Pass:
 		return Words{Code: "HEALTHY"}
 	case o.TimedOut():
 		return Words{Code: "NETWORK_TIMEOUT"}
-	case o.Info().Layer == triage.LayerStatus:
+	case o.Info().Layer == triage.LayerStatus, o == triage.NotGRPC, o == triage.BodyMismatch:
 		return Words{Code: "ACTIVE"}
 	}
 	return Words{Code: "NETWORK"}
 }
 
 // serverStatus speaks as Traefik's log does.
-func serverStatus(o triage.Outcome, status int) Words {
-	switch {
-	case o.Verdict() == triage.Pass:
+func serverStatus(x *triage.Exchange) Words {
+	says := inPlainWords(x)
+	switch serving := servingStatus(x); {
+	case x.Outcome.Verdict() == triage.Pass:
 		return Words{Code: "UP"}
-	case o.Verdict() == triage.Neutral:
-		return plain(o, status)
-	case o == triage.CodeMismatch:
-		return Words{"DOWN", fmt.Sprintf("received error status code: %d", status)}
+	case x.Outcome.Verdict() == triage.Neutral:
+		return plain(x)
+	case x.Outcome == triage.CodeMismatch:
+		says = fmt.Sprintf("received error status code: %d", x.Status)
+	case serving != "":
+		says = "received gRPC status code: " + serving
+	case x.Outcome == triage.GRPCMismatch && x.Status == unimplemented:
+		says = "gRPC server does not implement the health protocol"
+	case x.Outcome == triage.GRPCMismatch || x.Outcome == triage.NotGRPC:
+		says = "gRPC health check failed: " + says
 	}
-	return Words{"DOWN", inPlainWords(o, status)}
+	return Words{"DOWN", says}
 }
 
 // hostEvent speaks as Caddy's events and its log do.
-func hostEvent(o triage.Outcome, status int) Words {
-	switch {
-	case o.Verdict() == triage.Pass:
+func hostEvent(x *triage.Exchange) Words {
+	switch layer := x.Outcome.Info().Layer; {
+	case x.Outcome.Verdict() == triage.Pass:
 		return Words{"healthy", "host is up"}
-	case o.Verdict() == triage.Neutral:
-		return plain(o, status)
-	case o.Info().Layer == triage.LayerStatus || o.Info().Layer == triage.LayerBody:
-		return Words{"unhealthy", inPlainWords(o, status)}
+	case x.Outcome.Verdict() == triage.Neutral:
+		return plain(x)
+	case x.Outcome == triage.CodeMismatch:
+		return Words{"unhealthy", fmt.Sprintf("status code out of tolerances, status_code: %d", x.Status)}
+	case x.Outcome == triage.BodyMismatch:
+		return Words{"unhealthy", "response body failed expectations"}
+	case layer == triage.LayerBody:
+		return Words{"unhealthy", "failed to read response body"}
+	case layer == triage.LayerStatus && x.Outcome != triage.RedirectFailed:
+		return Words{"unhealthy", inPlainWords(x)}
 	}
 	return Words{"unhealthy", "HTTP request failed"}
 }
 
 // failureReason speaks as Cloudflare's health monitor events do.
-func failureReason(o triage.Outcome, status int) Words {
-	layer := o.Info().Layer
+func failureReason(x *triage.Exchange) Words {
+	layer := x.Outcome.Info().Layer
 	switch {
-	case o.Verdict() == triage.Pass:
+	case x.Outcome.Verdict() == triage.Pass:
 		return Words{Code: "Healthy"}
-	case o == triage.CodeMismatch:
+	case x.Outcome == triage.CodeMismatch:
 		return Words{Code: "Response code mismatch error"}
-	case o.Verdict() == triage.Fail && layer == triage.LayerConnect:
+	case x.Outcome.Verdict() == triage.Fail && layer == triage.LayerConnect:
 		return Words{Code: "TCP connection failed"}
-	case o.TimedOut() && (layer == triage.LayerHTTP || layer == triage.LayerBody):
+	case x.Outcome.TimedOut() && (layer == triage.LayerHTTP || layer == triage.LayerBody):
 		return Words{Code: "HTTP timeout occurred"}
 	}
-	return plain(o, status)
+	return plain(x)
 }
 
-// catalogStatus speaks as Consul's catalog does.
-func catalogStatus(o triage.Outcome, status int) Words {
-	switch {
-	case o.Verdict() == triage.Pass:
+// catalogStatus speaks as Consul's catalog does, with the check's output where that is known.
+func catalogStatus(x *triage.Exchange) Words {
+	switch serving := servingStatus(x); {
+	case x.Outcome.Verdict() == triage.Pass:
 		return Words{Code: "passing"}
-	case o.Verdict() == triage.Neutral:
-		return plain(o, status)
-	case o == triage.CodeMismatch && status == http.StatusTooManyRequests:
+	case x.Outcome.Verdict() == triage.Neutral:
+		return plain(x)
+	case x.Outcome == triage.CodeMismatch && x.Status == http.StatusTooManyRequests:
 		return Words{Code: "warning"}
+	case serving != "":
+		return Words{"critical", fmt.Sprintf("gRPC %s serving status: %s", x.Address, serving)}
 	}
 	return Words{Code: "critical"}
 }
 
 // probeSuccess speaks as the exporter's metrics do.
-func probeSuccess(o triage.Outcome, status int) Words {
+func probeSuccess(x *triage.Exchange) Words {
 	w := Words{Code: "probe_success 0"}
 	switch {
-	case o.Verdict() == triage.Neutral:
-		return plain(o, status)
-	case o.Verdict() == triage.Pass:
+	case x.Outcome.Verdict() == triage.Neutral:
+		return plain(x)
+	case x.Outcome.Verdict() == triage.Pass:
 		w.Code = "probe_success 1"
 	}
-	if o == triage.Matched || o == triage.CodeMismatch {
-		w.Description = fmt.Sprintf("probe_http_status_code %d", status)
+	serving := servingStatus(x)
+	switch {
+	case serving != "":
+		w.Description = fmt.Sprintf("probe_grpc_healthcheck_response{serving_status=%q} 1", serving)
+	case x.GRPC != nil || x.Outcome == triage.GRPCMismatch:
+		w.Description = fmt.Sprintf("probe_grpc_status_code %d", x.Status)
+	case x.Outcome == triage.Matched, x.Outcome == triage.CodeMismatch:
+		w.Description = fmt.Sprintf("probe_http_status_code %d", x.Status)
+	case x.Outcome == triage.BodyMismatch, x.Outcome == triage.HeaderMismatch:
+		w.Description = "probe_failed_due_to_regex 1"
+	case x.Outcome == triage.ExpressionFalse, x.Outcome == triage.ExpressionFailed:
+		w.Description = "probe_failed_due_to_cel 1"
 	}
 	return w
 }

@@ -27,7 +27,7 @@ func badPlaces(t *testing.T) (all []place, closed func()) {
 	add := func(a badinput.Answer, p triage.Protocol, address netip.AddrPort, end func()) {
 		all, closing = append(all, place{a, p, address}), append(closing, end)
 	}
-	for _, a := range badinput.Answers() {
+	for _, a := range append(badinput.Answers(), badinput.H2Answers()...) {
 		for _, p := range a.Protocols() {
 			s := badinput.Listen(t, a, p)
 			add(a, p, s.Address, s.Close)

@@ -35,6 +35,8 @@ type flight struct {
 	conn      loop.Conn // 0: none
 	out       []byte    // what is still to be written
 	connected bool
+	broken    error // why writing failed: the kernel tells it once, and reading then sees an end in good order
+	unread    bool  // there may be more to read, of which no event will tell: reading stopped for something to be written
 	timer     loop.Timer[*flight]
 	due       moment // the deadline
 }
@@ -98,7 +100,13 @@ func (d *events) act(f *flight, a probe.Action) {
 				return
 			}
 		case probe.Wait:
-			return
+			if !f.unread {
+				return
+			}
+			var more bool
+			if a, more = d.read(f); more {
+				return
+			}
 		case probe.Done:
 			d.end(f, a)
 			return
@@ -112,7 +120,8 @@ func (d *events) dial(f *flight) error {
 	if err := f.policy.Check(to); err != nil {
 		return err
 	}
-	conn, err := d.loop.Connect(to, loop.Options{DelayAck: f.plan.Protocol != triage.TCP})
+	writes := f.plan.Protocol != triage.TCP || f.plan.Proxy != triage.NoProxy
+	conn, err := d.loop.Connect(to, loop.Options{Source: f.plan.Source, DelayAck: writes})
 	if err != nil {
 		return err
 	}
@@ -134,7 +143,7 @@ func (d *events) write(f *flight) (a probe.Action, done bool) {
 			return a, false
 		case err != nil:
 			// The peer may have answered before it stopped reading: what it said counts more.
-			f.out = nil
+			f.out, f.broken = nil, err
 			if a, more := d.read(f); !more {
 				return a, true
 			}
@@ -208,6 +217,7 @@ func (d *events) connect(f *flight, e loop.Event) bool {
 // read hands what has come to the session until nothing is left. more is true if there may be more later; else
 // the action is still to be done.
 func (d *events) read(f *flight) (a probe.Action, more bool) {
+	f.unread = false
 	for {
 		n, err := d.loop.Read(f.conn, d.buf)
 		e := probe.Event{Kind: probe.Data, At: time.Now(), Data: d.buf[:n]}
@@ -215,12 +225,15 @@ func (d *events) read(f *flight) (a probe.Action, more bool) {
 		case n > 0:
 		case errors.Is(err, loop.ErrWouldBlock):
 			return a, true
+		case errors.Is(err, io.EOF) && f.broken != nil:
+			e.Kind, e.Err = probe.Reset, f.broken
 		case errors.Is(err, io.EOF):
 			e.Kind = probe.EOF
 		default:
 			e.Kind, e.Err = probe.Reset, err
 		}
 		if a = f.session.Handle(e); a.Kind != probe.Wait {
+			f.unread = a.Kind == probe.Write
 			return a, false
 		}
 		if e.Kind != probe.Data {
@@ -250,7 +263,7 @@ func (d *events) hangUp(f *flight, how dialect.Close) {
 	if f.conn != 0 {
 		d.flights[f.conn.Index()] = nil
 		d.loop.Free(f.conn, how == dialect.CloseRST)
-		f.conn, f.connected = 0, false
+		f.conn, f.connected, f.unread, f.broken = 0, false, false, nil
 	}
 }
 

@@ -108,9 +108,9 @@ func New(cfg Config) *Engine {
 }
 
 // Set replaces what is checked. A target that stays keeps its health; if its check's settings changed it
-// keeps its state but not its streak, and a result of the old settings no longer counts. A new target is
-// checked at once. Groups that no listener leads to are not checked. Set returns once all shards have taken
-// over; after Run has returned it does nothing.
+// keeps its state but not its streak, and a result of the old settings no longer counts; how often it has returned is
+// known for as long as its check's HoldDown is on. A new target is checked at once. Groups that no listener leads to are
+// not checked. Set returns once all shards have taken over; after Run has returned it does nothing.
 func (e *Engine) Set(rosters []triage.Roster) {
 	parts := e.split(rosters)
 	var taken sync.WaitGroup

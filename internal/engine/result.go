@@ -33,13 +33,28 @@ func (l *shard) observe(s *slot, x *triage.Exchange, now moment) {
 	}
 	at := l.time(now)
 	before := s.health
-	after, change := before.Observe(x.Outcome, x.Status, s.group.check.Thresholds, at)
-	s.health = after
-	if change != triage.Unchanged {
+	if change := s.judge(x, at); change != triage.Unchanged {
 		l.batch = append(l.batch, triage.Transition{
-			Key: s.member.Key, From: before, To: after, Source: triage.FromCheck, At: at, Evidence: counts.evidence(x, now),
+			Key: s.member.Key, From: before, To: s.health, Source: triage.FromCheck, At: at, Evidence: counts.evidence(x, now),
 		})
 	}
+}
+
+// judge moves the slot's health on by one result. Only an unhealthy target can be held down, so the others' checks do not
+// pay for it.
+func (s *slot) judge(x *triage.Exchange, at time.Time) (change triage.Change) {
+	check := &s.group.check
+	if s.health.State != triage.Unhealthy || !check.HoldDown.On() {
+		s.health, change = s.health.Observe(x.Outcome, x.Status, check.Thresholds, at)
+		return change
+	}
+	before := s.group.flaps[s]
+	after, health, change := before.Observe(s.health, x.Outcome, x.Status, check.Thresholds, check.HoldDown, at)
+	s.health = health
+	if after != before {
+		s.group.remember(s, after)
+	}
+	return change
 }
 
 // excuse makes a time-out neutral if the check began late by more than a tenth of its timeout: then we have more checks
@@ -67,6 +82,15 @@ type counts struct {
 	took     triage.Histogram
 	shown    [triage.NumOutcomes]uint8 // exchanges handed on in this minute
 	minute   int
+	flaps    map[*slot]triage.Flaps // of those that have returned while HoldDown was on; nil while it is off
+}
+
+// remember notes the flaps of a slot.
+func (c *counts) remember(s *slot, f triage.Flaps) {
+	if c.flaps == nil {
+		c.flaps = map[*slot]triage.Flaps{}
+	}
+	c.flaps[s] = f
 }
 
 // maxEvidence is how many exchanges of one outcome a shard hands on of a group each minute. In a mass failure the next ones
@@ -148,6 +172,9 @@ func (l *shard) snapshot(name triage.GroupName, to []placed) []placed {
 	for _, s := range g.slots {
 		status := triage.CheckStatus{
 			Key: s.member.Key, Health: s.health, Checks: uint64(s.checked), Neutral: uint64(s.neutral), Doubted: s.doubts >= doubtAfter,
+		}
+		if f, flaps := g.flaps[s]; flaps {
+			status.HeldUntil, status.Return = f.Held(g.check.HoldDown)
 		}
 		if s.checked > 0 {
 			status.Last = triage.LastCheck{

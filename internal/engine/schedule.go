@@ -29,6 +29,9 @@ func (l *shard) set(tasks []task) {
 		g := &group{check: t.roster.HealthCheck, plan: t.plan, policy: &t.roster.Policy, counts: &counts{}}
 		if was := groups[t.roster.Name]; was != nil {
 			g.counts = was.counts
+			if !g.check.HoldDown.On() {
+				g.flaps = nil
+			}
 			if was.policy.Equal(*g.policy) {
 				g.policy = was.policy
 			}
@@ -67,6 +70,9 @@ func (l *shard) enroll(s *slot, m taskMember, g *group) *slot {
 		s.timer.Owner = s
 	} else if s.group.check != g.check {
 		s.health = s.health.Undecided()
+		if f, flaps := g.flaps[s]; flaps {
+			g.flaps[s] = f.Undecided(l.time(l.now()))
+		}
 		if s.line == notFlying { // else it is due already
 			s.due = 0
 		}
@@ -102,6 +108,7 @@ func (l *shard) wait(s *slot) {
 // drop ends what runs for a slot that was removed.
 func (l *shard) drop(s *slot) {
 	l.awaited(s)
+	delete(s.group.flaps, s)
 	l.wheel.Stop(&s.timer)
 	l.room.leave(s)
 	if s.flying() {

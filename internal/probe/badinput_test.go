@@ -14,11 +14,8 @@ import (
 
 // badPlan is the plan that an answer of the table is for.
 func badPlan(a badinput.Answer) *Plan {
-	c := settings(triage.HTTP)
+	c := settings(a.Protocols()[0])
 	c.Timeout = badinput.Limit
-	if a.Handshake {
-		c.Protocol = triage.HTTPS
-	}
 	return Compile(dialect.Get(triage.Own), c)
 }
 
@@ -70,7 +67,7 @@ func checkBad(t *testing.T, a badinput.Answer, x *triage.Exchange) {
 
 // TestBadAnswersHoweverCut: each has its outcome in one piece, byte by byte, and split at any place.
 func TestBadAnswersHoweverCut(t *testing.T) {
-	for _, a := range badinput.Answers() {
+	for _, a := range append(badinput.Answers(), badinput.H2Answers()...) {
 		if a.Beyond != "" {
 			continue // a conversation
 		}
@@ -111,7 +108,7 @@ func TestEndlessAnswersAreBounded(t *testing.T) {
 		memory = 256 << 10 // of a session at any time: a head at its limit, and what slices hold in reserve
 		listen = 3 << 20   // bytes: maxBody in small chunks
 	)
-	for _, a := range badinput.Answers() {
+	for _, a := range append(badinput.Answers(), badinput.H2Answers()...) {
 		if a.Times != badinput.Forever || a.Drips {
 			continue
 		}
@@ -127,7 +124,9 @@ func TestEndlessAnswersAreBounded(t *testing.T) {
 			for n := 0; action.Kind == Wait && taken < len(in); n++ {
 				b := in[taken:min(taken+piece, len(in))]
 				taken += len(b)
-				action = s.Handle(Event{Kind: Data, At: at, Data: b})
+				if action = s.Handle(Event{Kind: Data, At: at, Data: b}); action.Kind == Write {
+					action = s.Handle(Event{Kind: Written, At: at})
+				}
 				if n%16 > 0 {
 					continue // to look takes time
 				}
@@ -145,6 +144,23 @@ func TestEndlessAnswersAreBounded(t *testing.T) {
 			runtime.KeepAlive(in)
 		})
 	}
+}
+
+// FuzzH2Session: the same as FuzzSession for HTTP/2, without anybody to compare with; package h2 is compared by itself.
+func FuzzH2Session(f *testing.F) {
+	for _, a := range badinput.H2Answers() {
+		f.Add([]byte(a.Bytes(4<<10)), []byte{1, 7}, uint8(a.Then))
+	}
+	f.Fuzz(func(t *testing.T, in, cuts []byte, end uint8) {
+		c := settings(triage.H2C)
+		c.SuccessCodes = triage.MatchCodes(100, 599)
+		fuzzCuts(t, c, in, cuts, end)
+		p, ending := Compile(dialect.Get(triage.Own), settings(triage.GRPC)), badinput.Ending(end%3)
+		whole, bytewise := feed(t, p, in, nil, ending), feed(t, p, in, each(1, len(in)), ending)
+		if whole.Outcome != bytewise.Outcome || whole.Status != bytewise.Status || whole.Outcome.Verdict() == triage.Neutral {
+			t.Errorf("gRPC: %s %d (%s), byte by byte %s %d (%s)", whole.Outcome, whole.Status, whole.Detail, bytewise.Outcome, bytewise.Status, bytewise.Detail)
+		}
+	})
 }
 
 // heap is how much memory is in use.

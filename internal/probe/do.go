@@ -25,15 +25,24 @@ func Do(ctx context.Context, p *Plan, key triage.Key, policy triage.AddressPolic
 // Client runs the checks of one target one after another, and keeps the connection between them where the plan says so.
 // The zero value is ready. It serves one goroutine at a time.
 type Client struct {
+	// Dial makes the connections instead of the client, which closes them: through a tunnel, or by somebody else's
+	// command. What it takes does not count as time of the check, and no policy is asked. nil: TCP to the exchange's
+	// address.
+	Dial func(ctx context.Context) (net.Conn, error)
+
 	session Session
-	conn    *net.TCPConn // kept from the check before; nil if there is none
+	conn    net.Conn // kept from the check before; nil if there is none
 }
 
 // Do is the function [Do]; its result is lent until the next one. While the client holds a connection, key, plan and
 // policy must be those of the check before.
 func (c *Client) Do(ctx context.Context, p *Plan, key triage.Key, policy triage.AddressPolicy) *triage.Exchange {
+	d := driver{ctx: ctx, timeout: p.Timeout, tunnel: c.Dial}
+	if c.Dial != nil && c.conn == nil {
+		d.dig()
+	}
 	start := time.Now()
-	d := driver{ctx: ctx, timeout: p.Timeout, deadline: start.Add(p.Timeout)}
+	d.deadline = start.Add(p.Timeout)
 	defer func() { d.unwatch() }()
 	if c.conn != nil && !quiet(c.conn) {
 		c.Close()
@@ -49,7 +58,7 @@ func (c *Client) Do(ctx context.Context, p *Plan, key triage.Key, policy triage.
 		switch action.Kind {
 		case Dial:
 			d.close(dialect.CloseFIN)
-			e = d.dial(c.session.Exchange().Address, policy)
+			e = d.dial(c.session.Exchange().Address, p.Source, policy)
 		case Write:
 			e = d.write(action.Data)
 		case Wait:
@@ -86,7 +95,11 @@ func (c *Client) Close() {
 // driver is the connection of one check. It lives as long as one call of Do, whose context it holds.
 type driver struct {
 	ctx      context.Context
-	conn     *net.TCPConn
+	conn     net.Conn
+	tunnel   func(context.Context) (net.Conn, error) // nil: TCP
+	dug      net.Conn                                // by tunnel, before the check has asked for it
+	digErr   error
+	broken   error       // why writing failed: the kernel tells it once, and reading then sees an end in good order
 	stop     func() bool // stops waiting for ctx
 	timeout  time.Duration
 	deadline time.Time
@@ -94,7 +107,7 @@ type driver struct {
 }
 
 // watch takes a connection on: reading and writing end at the deadline, or when ctx does.
-func (d *driver) watch(conn *net.TCPConn) {
+func (d *driver) watch(conn net.Conn) {
 	d.conn = conn
 	conn.SetDeadline(d.deadline)
 	d.stop = context.AfterFunc(d.ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
@@ -103,16 +116,43 @@ func (d *driver) watch(conn *net.TCPConn) {
 // unwatch leaves the connection to itself. It returns false if ctx has ended.
 func (d *driver) unwatch() bool { return d.stop == nil || d.stop() }
 
-func (d *driver) dial(to netip.AddrPort, policy triage.AddressPolicy) Event {
+// dig makes the connection of a check that is not made by us.
+func (d *driver) dig() { d.dug, d.digErr = d.tunnel(d.ctx) }
+
+// dialTunnel is dial for such connections. A second one, where a redirect is followed, puts the deadline off by what it
+// takes.
+func (d *driver) dialTunnel() Event {
+	if d.dug == nil && d.digErr == nil {
+		began := time.Now()
+		d.dig()
+		d.deadline = d.deadline.Add(time.Since(began))
+	}
+	conn, err := d.dug, d.digErr
+	d.dug, d.digErr = nil, nil
+	if err != nil {
+		return Event{Kind: ConnectFailed, Err: err}
+	}
+	d.watch(conn)
+	local, _ := netip.ParseAddrPort(conn.LocalAddr().String())
+	return Event{Kind: Connected, Local: local}
+}
+
+func (d *driver) dial(to netip.AddrPort, from netip.Addr, policy triage.AddressPolicy) Event {
+	if d.tunnel != nil {
+		return d.dialTunnel()
+	}
 	if err := policy.Check(to); err != nil {
 		return Event{Kind: ConnectFailed, Err: err}
 	}
 	dialer := net.Dialer{Deadline: d.deadline, KeepAliveConfig: net.KeepAliveConfig{Enable: false}, KeepAlive: -1}
+	if from.IsValid() {
+		dialer.LocalAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(from, 0))
+	}
 	c, err := dialer.DialContext(d.ctx, "tcp", to.String())
 	if err != nil {
 		return d.failed(ConnectFailed, err)
 	}
-	d.watch(c.(*net.TCPConn))
+	d.watch(c)
 	local, _ := netip.ParseAddrPort(d.conn.LocalAddr().String())
 	return Event{Kind: Connected, Local: local}
 }
@@ -120,6 +160,7 @@ func (d *driver) dial(to netip.AddrPort, policy triage.AddressPolicy) Event {
 func (d *driver) write(b []byte) Event {
 	if _, err := d.conn.Write(b); err != nil {
 		// The peer may have answered before it stopped reading: what it said counts more.
+		d.broken = err
 		if e := d.read(make([]byte, readSize)); e.Kind == Data {
 			return e
 		}
@@ -139,6 +180,8 @@ func (d *driver) read(buf []byte) Event {
 	switch {
 	case n > 0:
 		return Event{Kind: Data, Data: buf[:n]}
+	case errors.Is(err, io.EOF) && d.broken != nil:
+		return d.failed(Reset, d.broken)
 	case errors.Is(err, io.EOF):
 		return Event{Kind: EOF}
 	}
@@ -181,19 +224,20 @@ func (d *driver) close(how dialect.Close) {
 		return
 	}
 	d.unwatch()
-	if how == dialect.CloseRST {
-		d.conn.SetLinger(0)
+	if tcp, ok := d.conn.(*net.TCPConn); ok && how == dialect.CloseRST {
+		tcp.SetLinger(0)
 	}
 	d.conn.Close()
-	d.conn = nil
+	d.conn, d.broken = nil, nil
 }
 
 // quiet reports whether a kept connection is as we left it: the target has neither ended it nor said what nobody asked for.
-func quiet(c *net.TCPConn) bool {
-	if c.SetReadDeadline(time.Time{}) != nil { // the last check's
+func quiet(c net.Conn) bool {
+	tcp, ok := c.(*net.TCPConn)
+	if !ok || c.SetReadDeadline(time.Time{}) != nil { // the last check's
 		return false
 	}
-	raw, err := c.SyscallConn()
+	raw, err := tcp.SyscallConn()
 	if err != nil {
 		return false
 	}

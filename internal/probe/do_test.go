@@ -261,3 +261,28 @@ func TestProxyVariablesAreIgnored(t *testing.T) {
 		t.Errorf("%s (%s)", x.Outcome, x.Detail)
 	}
 }
+
+// TestDoThroughATunnel: somebody else makes the connection, and takes longer for it than a check may.
+func TestDoThroughATunnel(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, r.Host) }))
+	defer server.Close()
+	c := settings(triage.HTTP)
+	c.Timeout = 200 * time.Millisecond
+	dug := 0
+	client := Client{Dial: func(ctx context.Context) (net.Conn, error) {
+		dug++
+		time.Sleep(2 * c.Timeout) // a tunnel is slow to come up
+		var d net.Dialer
+		return d.DialContext(ctx, "tcp", server.Listener.Addr().String())
+	}}
+	defer client.Close()
+	x := client.Do(context.Background(), Compile(dialect.Get(triage.Own), c), keyOf("203.0.113.9:8000"), triage.AddressPolicy{})
+	if x.Outcome != triage.Matched || string(x.Body) != "203.0.113.9:8000" || dug != 1 {
+		t.Errorf("%s (%s), %q, %d connections", x.Outcome, x.Detail, x.Body, dug)
+	}
+	client.Dial = func(context.Context) (net.Conn, error) { return nil, io.ErrUnexpectedEOF }
+	x = client.Do(context.Background(), Compile(dialect.Get(triage.Own), c), keyOf("203.0.113.9:8000"), triage.AddressPolicy{})
+	if x.Outcome != triage.ConnectFailed || !strings.Contains(x.Detail, "unexpected EOF") {
+		t.Errorf("no tunnel: %s (%s)", x.Outcome, x.Detail)
+	}
+}

@@ -31,17 +31,26 @@ type Plan struct {
 	Protocol triage.Protocol
 	Port     uint16 // asked instead of the target's own; 0: its own
 	Path     string
+	Service  string           // gRPC: what the health service is asked about
 	Host     string           // Host header instead of the dialect's; "" keeps its rule
 	Extra    []dialect.Header // header lines after the dialect's own
 	Node     netip.AddrPort   // for dialects that send the balancer's own address; not valid: our end of the connection, and the target's port
 	Cluster  string           // for dialects that send the group's name; "": the target's address
-	Codes    triage.Matcher
-	Timeout  time.Duration  // for the whole check, from before the connect to the last byte
-	KeepBody int            // bytes of content kept in the exchange; Compile sets DefaultKeepBody
-	KeepTLS  bool           // the exchange shows what the handshake did, certificates verified or not
-	Roots    *x509.CertPool // that certificates are verified with; nil: the system's
-	Reuse    bool           // ask on the connection of the check before, where that may be
-	tls      *tls.Config    // shared by all targets; where each needs its own, a copy of it
+	Codes    triage.Matcher   // of HTTP, or of gRPC where the check is that
+	Timeout  time.Duration    // for the whole check, from before the connect to the last byte
+	KeepBody int              // bytes of content kept in the exchange; Compile sets DefaultKeepBody
+	KeepTLS  bool             // the exchange shows what the handshake did, certificates verified or not
+	Roots    *x509.CertPool   // that certificates are verified with; nil: the system's
+	Reuse    bool             // ask on the connection of the check before, where that may be
+	Proxy    triage.ProxyProtocol
+	Source   netip.Addr // our end of the connection; not valid: the kernel's choice
+
+	expect *expectation
+	tls    *tls.Config // shared by all targets; where each needs its own, a copy of it
+	name   string      // for SNI and the certificate, whatever the target is called; "": as the dialect does
+	sni    bool        // a name is sent, if there is one
+	verify bool        // the certificate must be one that we trust
+	strict bool        // … and be for the name even if none is sent
 }
 
 // DefaultKeepBody is how much of an answer's content an exchange keeps: enough for an error page's title and
@@ -54,34 +63,47 @@ const (
 	maxInterim = 16        // answers 1xx before the real one
 )
 
-// Compile makes the plan of a check's settings in a dialect.
+// Compile makes the plan of a check's settings in a dialect. It expects valid ones: with an expression that is not, nothing
+// passes, and a certificate that is not is left away.
 func Compile(spec *dialect.Spec, c triage.HealthCheck) *Plan {
 	p := &Plan{
 		Dialect:  spec,
 		Protocol: c.Protocol,
 		Port:     c.Port,
 		Path:     c.Path,
+		Service:  c.Service,
 		Host:     c.Host,
 		Codes:    c.SuccessCodes,
 		Timeout:  c.Timeout,
 		KeepBody: DefaultKeepBody,
-		Reuse:    c.ReuseConnection && c.Protocol.Asks() && !spec.HTTP10 && spec.Host != dialect.HostNode,
+		Reuse:    c.ReuseConnection && (c.Protocol == triage.HTTP || c.Protocol == triage.HTTPS) && !spec.HTTP10 && spec.Host != dialect.HostNode,
+		Proxy:    c.ProxyProtocol,
+		Source:   c.Source,
+		expect:   newExpectation(c.Expect),
 	}
+	if c.Protocol.IsGRPC() {
+		p.Codes = c.GRPCCodes
+	}
+	p.KeepTLS = p.expect.wantsTLS()
 	if c.Protocol.Encrypted() || p.follows() {
-		p.tls = spec.TLS.Config()
+		p.compileTLS(c.TLS)
 	}
 	return p
 }
 
 // follows reports whether there are redirects that the dialect follows.
-func (p *Plan) follows() bool { return p.Dialect.Redirects != dialect.RedirectsJudged }
+func (p *Plan) follows() bool {
+	return p.Dialect.Redirects != dialect.RedirectsJudged && p.Protocol.Asks() && !p.Protocol.IsGRPC()
+}
 
-// NeedsLocal reports whether the request depends on our end of the connection: whether [Connected] must come with Local.
-func (p *Plan) NeedsLocal() bool { return p.Dialect.Host == dialect.HostNode && !p.Node.IsValid() }
+// NeedsLocal reports whether what is sent depends on our end of the connection: whether [Connected] must come with Local.
+func (p *Plan) NeedsLocal() bool {
+	return p.Dialect.Host == dialect.HostNode && !p.Node.IsValid() || p.Proxy == triage.ProxyV1
+}
 
-// Named reports whether the target's name, as a person has written it, matters in the dialect: it is sent, or the
+// Named reports whether the target's name, as a person has written it, matters in the check: it is sent, or the
 // certificate must be for it. The name is in the target's ID.
-func (p *Plan) Named() bool { return p.sendsName() || p.Dialect.TLS.SNI }
+func (p *Plan) Named() bool { return p.sendsName() || p.Dialect.TLS.SNI || p.strict }
 
 // sendsName reports whether the dialect's Host header is the target's name.
 func (p *Plan) sendsName() bool {
@@ -89,7 +111,7 @@ func (p *Plan) sendsName() bool {
 }
 
 // typed is the target's name as a person has written it; "" if that is an address, or if it does not matter in the
-// dialect.
+// check.
 func (p *Plan) typed(key triage.Key) string {
 	if !p.Named() {
 		return ""
@@ -106,13 +128,13 @@ func (p *Plan) typed(key triage.Key) string {
 
 // question sets q to what the plan asks the target of an exchange whose connection is made.
 func (p *Plan) question(q *dialect.Question, x *triage.Exchange) {
-	q.Protocol, q.Address, q.Path = p.Protocol, x.Address, p.Path
+	q.Protocol, q.Address, q.Path, q.Service, q.Timeout = p.Protocol, x.Address, p.Path, p.Service, p.Timeout
 	q.Node, q.Cluster = p.Node, p.Cluster
 	q.Host, q.Extra, q.Keep = p.Host, p.Extra, p.Reuse
 	if p.Named() {
 		q.Typed = p.typed(x.Key)
 	}
-	if p.NeedsLocal() && x.Local.IsValid() {
+	if !p.Node.IsValid() && x.Local.IsValid() {
 		q.Node = netip.AddrPortFrom(x.Local.Addr(), x.Address.Port())
 	}
 }
@@ -122,13 +144,15 @@ func (p *Plan) method() string { return cmp.Or(p.Dialect.Method, "GET") }
 
 // wants is how many bytes of content decide a check: with more of them, the rest is not waited for.
 func (p *Plan) wants() int64 {
-	switch body := p.Dialect.Body; body.Need {
-	case dialect.BodyUnread:
-		return 0
-	case dialect.BodyFirst:
-		return min(int64(body.Limit), maxBody)
+	body := p.Dialect.Body
+	if p.Protocol.IsGRPC() || body.Need != dialect.BodyUnread && body.Need != dialect.BodyFirst {
+		return maxBody + 1
 	}
-	return maxBody + 1
+	limit := 0
+	if body.Need == dialect.BodyFirst {
+		limit = body.Limit
+	}
+	return int64(min(max(limit, p.expect.reads()), maxBody))
 }
 
 // With returns a copy of the plan that sends another Host header ("" keeps it) and further header lines:

@@ -75,7 +75,7 @@ func (s *Session) redirected(location []byte) (netip.AddrPort, stop) {
 	}
 	ref, err := url.Parse(string(location))
 	if err != nil {
-		return netip.AddrPort{}, stop{triage.RedirectFailed, fmt.Sprintf("its Location is not a URL: %s", quoteLocation(string(location)))}
+		return netip.AddrPort{}, stop{triage.RedirectFailed, fmt.Sprintf("its Location is not a URL: %s", quoteText(string(location)))}
 	}
 	to := from.ResolveReference(ref)
 	to.Fragment, to.RawFragment = "", ""
@@ -92,18 +92,11 @@ func (s *Session) redirected(location []byte) (netip.AddrPort, stop) {
 
 // forbids says why the dialect does not follow to a URL, nil if it does.
 func (s *Session) forbids(to *url.URL) *stop {
-	last := len(s.x.Redirects)+1 >= maxRequests
-	if s.plan.Dialect.Redirects == dialect.RedirectsSameHost {
-		switch {
-		case to.Hostname() != s.journey.url.Hostname():
-			return &stop{detail: fmt.Sprintf("a redirect to another host is not followed: %s", quoteLocation(to.String()))}
-		case last:
-			return &stop{detail: fmt.Sprintf("the redirect after %d requests is not followed", maxRequests)}
-		}
-		return nil
+	if s.plan.Dialect.Redirects == dialect.RedirectsSameHost && to.Hostname() != s.journey.url.Hostname() {
+		return &stop{detail: fmt.Sprintf("a redirect to another host is not followed: %s", quoteText(to.String()))}
 	}
-	if last {
-		return &stop{triage.RedirectFailed, fmt.Sprintf("%d requests, and still a redirect: %s", maxRequests, quoteLocation(to.String()))}
+	if len(s.x.Redirects)+1 >= maxRequests {
+		return &stop{triage.RedirectFailed, fmt.Sprintf("%d requests, and still a redirect: %s", maxRequests, quoteText(to.String()))}
 	}
 	return nil
 }
@@ -111,7 +104,7 @@ func (s *Session) forbids(to *url.URL) *stop {
 // leadsTo returns the address behind a URL that the dialect would ask. It is always the address that has been asked
 // already, at any port: names are not resolved here, and no host is asked that nobody has named.
 func (s *Session) leadsTo(to *url.URL) (netip.AddrPort, *stop) {
-	shown := quoteLocation(to.Redacted())
+	shown := quoteText(to.Redacted())
 	switch {
 	case to.Scheme != "http" && to.Scheme != "https":
 		return netip.AddrPort{}, &stop{triage.RedirectFailed, fmt.Sprintf("the scheme is neither http nor https: %s", shown)}
@@ -131,7 +124,7 @@ func (s *Session) leadsTo(to *url.URL) (netip.AddrPort, *stop) {
 	if text := to.Port(); text != "" {
 		n, err := strconv.ParseUint(text, 10, 16)
 		if err != nil || n == 0 {
-			return netip.AddrPort{}, &stop{triage.RedirectFailed, fmt.Sprintf("%s is not a port: %s", quoteLocation(text), shown)}
+			return netip.AddrPort{}, &stop{triage.RedirectFailed, fmt.Sprintf("%s is not a port: %s", quoteText(text), shown)}
 		}
 		port = n
 	}
@@ -176,7 +169,7 @@ func withReferer(spec *dialect.Spec, from *url.URL) *dialect.Spec {
 
 // question changes q to what is asked at the end of the journey so far.
 func (j *journey) question(q *dialect.Question) {
-	q.Protocol, q.Path, q.Keep = triage.Protocol(j.url.Scheme), j.url.RequestURI(), false
+	q.Path, q.Keep = j.url.RequestURI(), false
 	q.Host = cmp.Or(j.host, withoutZone(j.url.Host))
 }
 
@@ -190,15 +183,18 @@ func (s *Session) origin() *url.URL {
 		host = "[" + host + "]"
 	}
 	port := s.x.Address.Port()
-	usual := s.plan.Protocol == triage.HTTP && port == 80 || s.plan.Protocol == triage.HTTPS && port == 443
-	if !usual || rule == dialect.HostAddressPort || rule == dialect.HostTypedPort {
+	scheme, usual := "http", uint16(80)
+	if s.plan.Protocol.Encrypted() {
+		scheme, usual = "https", 443
+	}
+	if port != usual || rule == dialect.HostAddressPort || rule == dialect.HostTypedPort {
 		host += ":" + strconv.Itoa(int(port))
 	}
 	u := &url.URL{Path: s.plan.Path}
 	if parsed, err := url.ParseRequestURI(s.plan.Path); err == nil {
 		u = parsed
 	}
-	u.Scheme, u.Host = string(s.plan.Protocol), host
+	u.Scheme, u.Host = scheme, host
 	return u
 }
 
@@ -211,8 +207,8 @@ func withoutZone(host string) string {
 	return host[:zone] + host[end:]
 }
 
-// quoteLocation shows what a target has sent, in quotation marks and not at any length.
-func quoteLocation(s string) string {
+// quoteText shows what a target has sent, in quotation marks and not at any length.
+func quoteText(s string) string {
 	const most = 200
 	if len(s) > most {
 		return fmt.Sprintf("%q…", s[:most])

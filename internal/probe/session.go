@@ -2,7 +2,9 @@ package probe
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
+	"syscall"
 	"time"
 
 	"github.com/triage-lb/triage"
@@ -18,8 +20,10 @@ type Session struct {
 	open    bool      // a connection is kept from the check before
 	mark    time.Time // when the current phase began
 	tls     *tlsStream
+	bare    string // why the handshake is tried again without a server name; "" before
 	answer  answer
 	request []byte
+	stream  *stream  // for the answer, once there has been HTTP/2
 	journey *journey // nil until the check has met a redirect that the dialect may follow
 }
 
@@ -27,7 +31,8 @@ type Session struct {
 type stage uint8
 
 const (
-	connecting stage = iota
+	connecting  stage = iota
+	introducing       // a tcp check's PROXY header is on its way, and nothing follows
 	handshaking
 	finishing // the handshake's last message is on its way, and nothing follows
 	asking
@@ -51,11 +56,14 @@ func (s *Session) Begin(p *Plan, key triage.Key, now time.Time) Action {
 	*x = triage.Exchange{} // not a literal with fields: that would be made beside it and copied, for each check
 	x.Key, x.Address, x.Dialect = key, p.address(key), p.Dialect.Name
 	x.Started, x.Timing, x.Reused = now, triage.NoTiming(), s.open
-	s.plan, s.mark, s.journey = p, now, nil
+	s.plan, s.mark, s.journey, s.bare = p, now, nil, ""
 	s.answer.reset()
 	if s.open {
 		s.open = false
-		return s.ask(now)
+		if s.tls != nil {
+			x.TLS = s.tls.facts
+		}
+		return s.ask(0, now)
 	}
 	s.stage = connecting
 	return Action{Kind: Dial}
@@ -68,14 +76,17 @@ func (s *Session) Exchange() *triage.Exchange { return &s.x }
 func (s *Session) Handle(e Event) Action {
 	switch e.Kind {
 	case DeadlinePassed:
-		o := s.timeout()
-		return s.verdict(o, s.limit(o), e.At)
+		o, detail := s.timeout()
+		return s.verdict(o, detail, e.At)
 	case Late:
 		return s.verdict(triage.CheckerLate, "", e.At)
 	case Canceled:
 		return s.verdict(triage.Canceled, "", e.At)
 	case ConnectFailed:
 		o, detail := classifyConnect(e.Err)
+		if s.plan.Source.IsValid() && errors.Is(e.Err, syscall.EADDRNOTAVAIL) {
+			detail += fmt.Sprintf(": is the source address %s one of this machine?", s.plan.Source)
+		}
 		return s.verdict(o, detail, e.At)
 	case Connected:
 		return s.connected(e)
@@ -107,31 +118,45 @@ func (s *Session) Rest() {
 }
 
 func (s *Session) connected(e Event) Action {
-	s.x.Local = e.Local
+	s.x.Local, s.x.Proxy = e.Local, s.plan.Proxy
 	s.enter(triage.PhaseConnect, e.At)
+	s.request = s.plan.Dialect.AppendProxy(s.request[:0], s.plan.Proxy, s.x.Local, s.x.Address)
 	switch protocol := s.protocol(); {
+	case protocol == triage.TCP && len(s.request) > 0:
+		s.stage = introducing
+		return Action{Kind: Write, Data: s.request}
 	case protocol == triage.TCP:
 		return s.verdict(triage.Connected, "", e.At)
 	case protocol.Encrypted():
 		s.stage = handshaking
 		s.tls = newTLSStream(s.tlsConfig(e.At), s.x.Address)
+		s.tls.conn.out = append(s.tls.conn.out, s.request...)
 		return s.encrypted(e)
 	}
-	return s.ask(e.At)
+	return s.ask(len(s.request), e.At)
 }
 
-// ask writes the request.
-func (s *Session) ask(now time.Time) Action {
+// ask writes the request, behind so many bytes that are in its place already.
+func (s *Session) ask(behind int, now time.Time) Action {
 	s.stage = asking
 	var q dialect.Question
 	s.plan.question(&q, &s.x)
+	q.Protocol = s.protocol()
 	spec := s.plan.Dialect
 	if s.journey != nil {
 		spec = s.journey.spec
 		s.journey.question(&q)
 	}
-	s.request = spec.AppendRequest(s.request[:0], q)
-	s.x.Sent = s.request
+	if q.Protocol.IsHTTP2() || len(s.plan.tlsProtocols()) > 0 && s.tls != nil && s.tls.agreedHTTP2() {
+		if s.stream == nil {
+			s.stream = &stream{}
+		}
+		s.answer.stream = s.stream
+		s.request, s.x.Sent = s.stream.question(spec, q, s.request[:behind])
+	} else {
+		s.request = spec.AppendRequest(s.request[:behind], q)
+		s.x.Sent = s.request[behind:]
+	}
 	if s.tls == nil {
 		return Action{Kind: Write, Data: s.request}
 	}
@@ -144,14 +169,29 @@ func (s *Session) ask(now time.Time) Action {
 
 // protocol is how the target is asked: as the plan says, until a redirect says otherwise.
 func (s *Session) protocol() triage.Protocol {
-	if s.journey != nil {
-		return triage.Protocol(s.journey.url.Scheme)
+	if s.journey == nil {
+		return s.plan.Protocol
 	}
-	return s.plan.Protocol
+	encrypted, http2 := s.journey.url.Scheme == "https", s.plan.Protocol.IsHTTP2()
+	switch {
+	case http2 && encrypted:
+		return triage.H2
+	case http2:
+		return triage.H2C
+	case encrypted:
+		return triage.HTTPS
+	}
+	return triage.HTTP
 }
 
 // plain handles what happens on the connection, or inside TLS, once the request may be sent.
 func (s *Session) plain(e Event) Action {
+	switch {
+	case s.stage == introducing && e.Kind == Written:
+		return s.verdict(triage.Connected, "", e.At)
+	case s.stage == introducing && e.Kind == Data:
+		return Action{Kind: Wait} // a server that speaks first
+	}
 	switch e.Kind {
 	case Written:
 		s.asked(e.At)
@@ -195,11 +235,12 @@ func (s *Session) again(at time.Time) Action {
 }
 
 func (s *Session) data(e Event) Action {
-	if s.x.Timing[triage.PhaseFirstByte] < 0 {
-		s.enter(triage.PhaseFirstByte, e.At)
-	}
 	began := s.answer.headDone
 	o, detail, decided := s.answer.read(s.plan, e.Data)
+	// In HTTP/2 a server speaks before it is asked: what counts there is the answer's own first frame.
+	if s.x.Timing[triage.PhaseFirstByte] < 0 && (s.answer.stream == nil || s.answer.headDone) {
+		s.enter(triage.PhaseFirstByte, e.At)
+	}
 	if s.x.Reused && s.answer.headDone && s.answer.status == 408 {
 		return s.again(e.At) // the server gave up waiting as our question was on its way (RFC 9110 section 15.5.9)
 	}
@@ -215,6 +256,9 @@ func (s *Session) data(e Event) Action {
 	if s.answer.headDone {
 		s.stage = readingBody
 	}
+	if out := s.answer.reply(); len(out) > 0 {
+		return Action{Kind: Write, Data: out}
+	}
 	return Action{Kind: Wait}
 }
 
@@ -225,27 +269,26 @@ func (s *Session) enter(p triage.Phase, at time.Time) {
 }
 
 // timeout says what a passed deadline means at the stage that the check has reached.
-func (s *Session) timeout() triage.Outcome {
+func (s *Session) timeout() (triage.Outcome, string) {
+	limit := fmt.Sprintf("the limit is %s", s.plan.Timeout)
 	switch s.stage {
 	case connecting:
-		return triage.ConnectTimeout
-	case handshaking, finishing:
-		return cmp.Or(s.x.Outcome, triage.TLSTimeout) // it is decided while our alert is on its way
-	case readingBody:
-		if !s.plan.Codes.Match(s.answer.status) {
-			return triage.CodeMismatch // the head has decided; the rest would have been evidence
+		return triage.ConnectTimeout, limit
+	case handshaking:
+		return triage.TLSTimeout, limit
+	case finishing:
+		if s.x.Outcome != triage.NotChecked { // it is decided, and our alert is on its way
+			return s.x.Outcome, s.x.Detail
 		}
-		return triage.BodyTimeout
+		return triage.TLSTimeout, limit
+	case readingBody:
+		// Where the head has decided already, the rest would have been evidence.
+		if o, detail := s.answer.judge(s.plan, triage.BodyTimeout, limit); o != triage.CodeMismatch {
+			return o, detail
+		}
+		return triage.CodeMismatch, ""
 	}
-	return triage.ResponseTimeout
-}
-
-// limit names the deadline that passed, if that is what decided.
-func (s *Session) limit(o triage.Outcome) string {
-	if !o.TimedOut() {
-		return s.x.Detail
-	}
-	return fmt.Sprintf("the limit is %s", s.plan.Timeout)
+	return triage.ResponseTimeout, limit
 }
 
 // verdict ends the check. The connection stays only after a pass: whoever failed is asked on a new one, so that what is
@@ -254,13 +297,17 @@ func (s *Session) verdict(o triage.Outcome, detail string, at time.Time) Action 
 	if s.answer.headDone {
 		s.enter(triage.PhaseBody, at)
 	}
+	if o == triage.Matched && s.plan.expect != nil {
+		o, detail = s.plan.expect.judge(&s.answer, &s.x, at)
+	}
 	s.stage = done
 	if s.journey != nil {
 		detail = cmp.Or(detail, s.journey.stopped)
 	}
+	detail = cmp.Or(detail, s.bare)
 	s.x.Outcome, s.x.Detail = o, detail
 	s.x.Took = at.Sub(s.x.Started)
-	s.answer.show(&s.x)
+	s.answer.show(&s.x, s.plan.KeepBody)
 	if s.plan.Reuse && o == triage.Matched && s.answer.persistent() && len(s.x.Redirects) == 0 {
 		s.open = true
 		return Action{Kind: Done, Close: s.plan.Dialect.Close, Keep: true}

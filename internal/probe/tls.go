@@ -21,6 +21,7 @@ type tlsStream struct {
 	client *tls.Conn
 	next   func() (tlsStep, bool)
 	stop   func()
+	facts  *triage.TLSFacts // of the handshake, where the plan keeps them
 }
 
 // tlsStep is what the coroutine says when it yields.
@@ -159,12 +160,20 @@ func (s *Session) encrypted(e Event) Action {
 			return Action{Kind: Wait}
 		case tlsHandshaken:
 			s.enter(triage.PhaseTLS, e.At)
-			if s.plan.Protocol == triage.TLS {
+			switch {
+			case s.plan.Protocol == triage.TLS:
 				return s.finishHandshake(e.At)
+			case s.protocol().IsHTTP2() && !s.tls.agreedHTTP2():
+				return s.verdict(triage.HTTP2NotOffered, "", e.At)
 			}
-			return s.ask(e.At)
+			return s.ask(0, e.At)
 		case tlsPlain:
-			if a := s.data(Event{Kind: Data, At: e.At, Data: step.plain}); a.Kind != Wait {
+			switch a := s.data(Event{Kind: Data, At: e.At, Data: step.plain}); {
+			case a.Kind == Write: // goes out once everything that came is read
+				if _, err := s.tls.encrypt(a.Data); err != nil {
+					return s.tlsEnded(err, e.At)
+				}
+			case a.Kind != Wait:
 				if a.Keep && !s.tls.quiet() {
 					s.Stop()
 					a.Keep = false
@@ -198,6 +207,12 @@ func (s *Session) tlsEnded(err error, at time.Time) Action {
 	_, alerted := alertIn(err)
 	if s.stage == handshaking || alerted && s.answer.empty() {
 		o, detail := classifyHandshake(err)
+		if alert, ok := alertIn(err); ok && alert == noProtocol && s.protocol().IsHTTP2() {
+			o = triage.HTTP2NotOffered
+		}
+		if a, again := s.withoutName(o, detail, at); again {
+			return a
+		}
 		if alert := s.tls.conn.out; o == triage.TLSUntrusted && len(alert) > 0 {
 			s.stage, s.x.Outcome, s.x.Detail = finishing, o, detail
 			return Action{Kind: Write, Data: alert} // the target's log says why, as after the real check
@@ -212,6 +227,14 @@ func (s *Session) tlsEnded(err error, at time.Time) Action {
 		return s.verdict(o, detail, at)
 	}
 	return s.plain(Event{Kind: Reset, At: at, Err: err})
+}
+
+// noProtocol is crypto/tls's text of the alert no_application_protocol (RFC 7301 section 3.2).
+const noProtocol = "tls: no application protocol"
+
+// agreedHTTP2 reports whether the handshake, which is over, has agreed on HTTP/2.
+func (t *tlsStream) agreedHTTP2() bool {
+	return t.client.ConnectionState().NegotiatedProtocol == alpnHTTP2
 }
 
 // quiet reports whether everything that came has been read, and nothing is to be sent.

@@ -1,9 +1,10 @@
 // Package wire is what real health checkers put on the wire, byte for byte, as golden files.
 //
 // [Files] reads the table. A file has a head, an empty line, and then the bytes in Go's quotes, one line of the request on
-// each line, so that a CRLF is visible and no editor, and no git, changes it. The package is for tests only: of package
-// dialect, which must write the same bytes, and of e2e, which asks the real programs again. It does no network I/O; its
-// functions may be called concurrently.
+// each line, so that a CRLF is visible and no editor, and no git, changes it. A request over HTTP/2 is there as text, one
+// frame on each line and its fields indented below it ([File.Frames]): its bytes depend on what was sent before. The
+// package is for tests only: of package dialect, which must write the same, and of e2e, which asks the real programs
+// again. It does no network I/O; its functions may be called concurrently.
 package wire
 
 import (
@@ -28,7 +29,9 @@ const (
 	Asks       = "asks"       // the URL that is checked, its address as in the bytes below
 	Host       = "host"       // the Host header that was set, if one was
 	Varies     = "varies"     // a regular expression: what it matches in the bytes may be anything else that it matches
+	Shuffled   = "shuffled"   // that the fields of HTTP/2 have no order, and why; "" if they have
 	Accepted   = "accepted"   // whether the server's accept returns
+	Preamble   = "preamble"   // what comes before all else, in Go's quotes: the header of the PROXY protocol
 	Connection = "connection" // of a second check: a new one, or kept
 	Ends       = "ends"       // what the server sees after its answer
 	TLS        = "tls"        // the versions that are offered
@@ -39,7 +42,9 @@ const (
 )
 
 // Measured lists the keys of facts.
-func Measured() []string { return []string{Accepted, Connection, Ends, TLS, SNI, ALPN, Resumes} }
+func Measured() []string {
+	return []string{Accepted, Preamble, Connection, Ends, TLS, SNI, ALPN, Resumes}
+}
 
 // Target is the address that stands in the bytes for the one that was really asked.
 const Target = "127.0.0.1:8080"
@@ -48,7 +53,10 @@ const Target = "127.0.0.1:8080"
 type File struct {
 	Name  string // without .txt
 	Head  []Field
-	Bytes []byte // what one check writes before it has an answer; inside TLS if that is spoken
+	Bytes []byte // what one check writes before it has an answer; inside TLS if that is spoken; nil if that is HTTP/2
+	// Frames is what one check writes over HTTP/2 up to the end of its request, acknowledgements left out: a line for each
+	// frame, as in "SETTINGS ENABLE_PUSH 0", and below HEADERS its fields in order, as in "  :method: GET".
+	Frames []string
 }
 
 // Field is one line of a head.
@@ -91,6 +99,10 @@ func parse(text string) (File, error) {
 		f.Head = append(f.Head, Field{key, value})
 	}
 	for line := range strings.Lines(quoted) {
+		if !strings.HasPrefix(line, `"`) {
+			f.Frames = append(f.Frames, strings.TrimSuffix(line, "\n"))
+			continue
+		}
 		b, err := strconv.Unquote(strings.TrimSpace(line))
 		if err != nil {
 			return f, fmt.Errorf("%s: %w", line, err)
@@ -121,12 +133,21 @@ func (f *File) Set(key, value string) {
 
 // Matches reports whether a request is the file's, but for the part that varies.
 func (f *File) Matches(request []byte) bool {
+	return f.constant(string(request)) == f.constant(string(f.Bytes))
+}
+
+// MatchesFrames reports whether a request over HTTP/2 is the file's, but for the part that varies.
+func (f *File) MatchesFrames(frames []string) bool {
+	return f.constant(strings.Join(frames, "\n")) == f.constant(strings.Join(f.Frames, "\n"))
+}
+
+// constant is a request without the part that varies.
+func (f *File) constant(request string) string {
 	varies := f.Get(Varies)
 	if varies == "" {
-		return bytes.Equal(request, f.Bytes)
+		return request
 	}
-	part := regexp.MustCompile(varies)
-	return part.ReplaceAllLiteralString(string(request), "\x00") == part.ReplaceAllLiteralString(string(f.Bytes), "\x00")
+	return regexp.MustCompile(varies).ReplaceAllLiteralString(request, "\x00")
 }
 
 // Write puts the file into a folder.
@@ -137,6 +158,9 @@ func (f *File) Write(t testing.TB, dir string) {
 		fmt.Fprintf(&b, "%s: %s\n", field.Key, field.Value)
 	}
 	b.WriteString("\n" + Quote(f.Bytes))
+	for _, line := range f.Frames {
+		b.WriteString(line + "\n")
+	}
 	if err := os.WriteFile(filepath.Join(dir, f.Name+".txt"), []byte(b.String()), 0o644); err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,6 @@
 // Package badinput is servers that answer a health check wrongly, each with the outcome that the check must give it.
 //
-// [Answers] is the table. [Answer.Bytes] is what such a server says, for tests without a network; [Listen] is the server
+// [Answers] is the table, and [H2Answers] the one for HTTP/2. [Answer.Bytes] is what such a server says, for tests without a network; [Listen] is the server
 // itself, on a port of its own, and [Nobody] and [Deaf] are two that do not get as far as answering. It is for tests
 // only: of package probe, where it lives, and of the engine. All functions may be called concurrently.
 package badinput
@@ -21,8 +21,9 @@ type Answer struct {
 	Drips bool // a second passes before each Again
 	Then  Ending
 
-	Handshake bool   // the check is of https, and all this comes in place of a TLS handshake
-	Beyond    string // the check is of https, the handshake succeeds, and at last this comes as it is, not encrypted
+	Asked     triage.Protocol // h2c or grpc; http if it is empty. Each may be asked inside TLS as well, save for grpc.
+	Handshake bool            // the check is of https, and all this comes in place of a TLS handshake
+	Beyond    string          // the check is of https, the handshake succeeds, and at last this comes as it is, not encrypted
 
 	Want   triage.Outcome
 	Status int    // of the exchange
@@ -62,8 +63,13 @@ func (a Answer) Bytes(most int) string {
 
 // Protocols are those of the checks that the answer is for.
 func (a Answer) Protocols() []triage.Protocol {
-	if a.Handshake || a.Beyond != "" {
+	switch {
+	case a.Handshake || a.Beyond != "":
 		return []triage.Protocol{triage.HTTPS}
+	case a.Asked == triage.H2C:
+		return []triage.Protocol{triage.H2C, triage.H2}
+	case a.Asked != "":
+		return []triage.Protocol{a.Asked}
 	}
 	return []triage.Protocol{triage.HTTP, triage.HTTPS}
 }

@@ -32,8 +32,11 @@ type Server struct {
 func Listen(t testing.TB, a Answer, p triage.Protocol) *Server {
 	t.Helper()
 	var config *tls.Config
-	if p == triage.HTTPS && !a.Handshake {
+	if p.Encrypted() && !a.Handshake {
 		config = &tls.Config{Certificates: []tls.Certificate{Certificate(t)}}
+	}
+	if p == triage.H2 {
+		config.NextProtos = []string{"h2"}
 	}
 	return Serve(t, func(c *net.TCPConn) {
 		switch {
@@ -175,13 +178,31 @@ func End(c *net.TCPConn, how Ending) {
 func awaitRequest(c net.Conn) {
 	var got []byte
 	b := make([]byte, 1024)
-	for !strings.HasSuffix(string(got), "\r\n\r\n") {
+	for !asked(string(got)) {
 		n, err := c.Read(b)
 		if err != nil {
 			return
 		}
 		got = append(got, b[:n]...)
 	}
+}
+
+// asked tells whether got is a whole request without content, or one over HTTP/2.
+func asked(got string) bool {
+	const preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+	rest, http2 := strings.CutPrefix(got, preface)
+	if !http2 {
+		return strings.HasSuffix(got, "\r\n\r\n") && !strings.HasPrefix(preface, got)
+	}
+	for len(rest) >= frameHeader {
+		kind, flags := rest[3], rest[4]
+		n := frameHeader + int(rest[0])<<16 + int(rest[1])<<8 + int(rest[2])
+		if (kind == typeData || kind == typeHeaders) && flags&endsStream != 0 {
+			return len(rest) >= n
+		}
+		rest = rest[min(n, len(rest)):]
+	}
+	return false
 }
 
 // awaitHello reads the record that begins a TLS handshake.
