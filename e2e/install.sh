@@ -1,6 +1,6 @@
 #!/bin/sh
-# Installs what the end-to-end tests need: PostgreSQL, nginx, gunicorn and
-# Django, and the load balancers and checkers that triage is compared with
+# Installs what the end-to-end tests need: PostgreSQL, nginx, Node, gunicorn
+# and Django, and the load balancers and checkers that triage is compared with
 # (HAProxy, Caddy, Prometheus blackbox_exporter), from Debian's packages; and
 # Amazon's EC2 metadata mock from its Go module. Quick, and silent towards the
 # network, when everything is there.
@@ -31,6 +31,7 @@ missing_packages() {
 	[ -x /usr/sbin/haproxy ] || echo haproxy
 	[ -x /usr/bin/caddy ] || echo caddy
 	[ -x /usr/bin/prometheus-blackbox-exporter ] || echo prometheus-blackbox-exporter
+	[ -x /usr/bin/node ] || echo nodejs
 	has_module gunicorn || echo gunicorn
 	has_module django || echo python3-django
 	has_module psycopg2 || echo python3-psycopg2

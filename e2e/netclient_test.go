@@ -21,15 +21,18 @@ type netClient struct {
 	passes    func(code int) bool
 }
 
-// netClients returns the products, for one test.
-func netClients(t *testing.T) []*netClient {
+// netClients returns the products, for one test. Those that verify certificates do it by this configuration.
+func netClients(t *testing.T, verify *tls.Config) []*netClient {
 	dialer := net.Dialer{Control: lingerOneSecond}
+	either := new(http.Protocols)
+	either.SetHTTP1(true)
+	either.SetHTTP2(true)
 	clients := []*netClient{
-		{ // pkg/probe/http/http.go, pkg/probe/dialer_others.go
+		{ // pkg/probe/http/http.go, pkg/probe/dialer_others.go, staging/src/k8s.io/apimachinery/pkg/util/net/http.go
 			name: "kubelet",
 			transport: http.Transport{
 				DisableKeepAlives: true, DisableCompression: true, DialContext: dialer.DialContext,
-				TLSClientConfig: &tls.Config{InsecureSkipVerify: true},
+				TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, Protocols: either,
 			},
 			redirect: redirectToSameHost,
 			header:   http.Header{"User-Agent": {"kube-probe/1.32"}, "Accept": {"*/*"}},
@@ -37,12 +40,13 @@ func netClients(t *testing.T) []*netClient {
 			passes:   func(code int) bool { return code >= 200 && code < 400 },
 		},
 		{ // pkg/healthcheck/healthcheck.go, pkg/server/service/transport.go
-			name:   "traefik",
-			passes: func(code int) bool { return code >= 200 && code < 400 },
+			name:      "traefik",
+			transport: http.Transport{TLSClientConfig: verify.Clone(), Protocols: either},
+			passes:    func(code int) bool { return code >= 200 && code < 400 },
 		},
 		{ // agent/checks/check.go
 			name:      "consul",
-			transport: http.Transport{DisableKeepAlives: true},
+			transport: http.Transport{DisableKeepAlives: true, TLSClientConfig: verify.Clone(), Protocols: either},
 			header:    http.Header{"User-Agent": {"Consul Health Check"}, "Accept": {"text/plain, text/*, */*"}},
 			read:      -1,
 			passes:    func(code int) bool { return code >= 200 && code < 300 },
@@ -79,10 +83,14 @@ func (n *netClient) check(url string) (ok bool, code int, err error) {
 	return err == nil && n.passes(resp.StatusCode), resp.StatusCode, err
 }
 
-// redirectToSameHost is the kubelet's rule: to another host name, or beyond ten, the redirect itself is the answer.
+// redirectToSameHost is the kubelet's rule: a redirect to another host name is the answer itself, and an eleventh request an
+// error.
 func redirectToSameHost(req *http.Request, via []*http.Request) error {
-	if req.URL.Hostname() != via[0].URL.Hostname() || len(via) >= 10 {
+	if req.URL.Hostname() != via[0].URL.Hostname() {
 		return http.ErrUseLastResponse
+	}
+	if len(via) >= 10 {
+		return errors.New("stopped after 10 redirects")
 	}
 	return nil
 }

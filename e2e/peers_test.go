@@ -3,6 +3,7 @@ package e2e
 import (
 	"encoding/csv"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -92,8 +93,12 @@ type caddy struct{ *process }
 // caddyGroup is the upstreams of one reverse_proxy.
 type caddyGroup struct {
 	upstreams []string
-	tls       bool // asked over TLS, whatever their certificate
+	tls       map[string]any // the settings of its TLS; nil: asked without
+	h2c       bool           // asked over HTTP/2 without TLS
 }
+
+// anyCertificate are the settings of Caddy's TLS to an upstream that verify nothing.
+func anyCertificate() map[string]any { return map[string]any{"insecure_skip_verify": true} }
 
 func startCaddy(t *testing.T, path string, groups ...caddyGroup) *caddy {
 	t.Helper()
@@ -108,8 +113,11 @@ func startCaddy(t *testing.T, path string, groups ...caddyGroup) *caddy {
 		proxy := object{"handler": "reverse_proxy", "upstreams": upstreams, "health_checks": object{
 			"active": object{"uri": path, "interval": interval.String(), "timeout": limit.String()},
 		}}
-		if g.tls {
-			proxy["transport"] = object{"protocol": "http", "tls": object{"insecure_skip_verify": true}}
+		switch {
+		case g.tls != nil:
+			proxy["transport"] = object{"protocol": "http", "tls": g.tls}
+		case g.h2c:
+			proxy["transport"] = object{"protocol": "http", "versions": []string{"h2c"}}
 		}
 		routes = append(routes, object{"handle": []object{proxy}})
 	}
@@ -161,13 +169,14 @@ type blackbox struct {
 	addr netip.AddrPort
 }
 
-func startBlackbox(t *testing.T) *blackbox {
+// startBlackbox runs it with the usual modules and some more, each a line of its configuration.
+func startBlackbox(t *testing.T, modules ...string) *blackbox {
 	t.Helper()
 	dir := workFolder(t)
 	config := fmt.Sprintf("modules:\n"+
 		"  http_2xx: {prober: http, timeout: %[1]s, http: {preferred_ip_protocol: ip4}}\n"+
 		"  http_2xx_any_certificate: {prober: http, timeout: %[1]s, http: {preferred_ip_protocol: ip4, tls_config: {insecure_skip_verify: true}}}\n"+
-		"  tcp_connect: {prober: tcp, timeout: %[1]s}\n", limit)
+		"  tcp_connect: {prober: tcp, timeout: %[1]s}\n%[2]s\n", limit, strings.Join(modules, "\n"))
 	b := &blackbox{addr: netip.AddrPortFrom(loopback, newPorts().pick(t, loopback))}
 	b.process = newProcess(t, &process{
 		name: "blackbox_exporter", path: blackboxPath, dir: filepath.Join(dir, "blackbox"), quit: syscall.SIGTERM,
@@ -178,12 +187,20 @@ func startBlackbox(t *testing.T) *blackbox {
 	return b
 }
 
+// module is a line of blackbox_exporter's configuration: settings in YAML, of this kind of probe.
+func module(name, prober, settings string) string {
+	return fmt.Sprintf("  %s: {prober: %s, timeout: %s, %[2]s: {preferred_ip_protocol: ip4, %[4]s}}", name, prober, limit, settings)
+}
+
 // probe has a target checked, as a scrape of Prometheus does, and returns whether it passed and why not. It may be
 // called concurrently.
 func (b *blackbox) probe(module, target string) (ok bool, log string, err error) {
 	query := url.Values{"module": {module}, "target": {target}, "debug": {"true"}}
-	client := http.Client{Timeout: patience}
+	client := http.Client{Timeout: 3 * limit} // of the scrape: the module's own timeout does not reach gRPC
 	resp, err := client.Get("http://" + b.addr.String() + "/probe?" + query.Encode())
+	if failed, ok := errors.AsType[net.Error](err); ok && failed.Timeout() {
+		return false, "the scrape timed out", nil
+	}
 	if err != nil {
 		return false, "", err
 	}

@@ -5,10 +5,12 @@ import (
 	"cmp"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -20,9 +22,11 @@ import (
 
 // recorder is a server that is well, and that writes down how it is asked.
 type recorder struct {
-	addr   netip.AddrPort
-	answer string
-	tls    *tls.Config // nil: no TLS is spoken
+	addr    netip.AddrPort
+	answer  string
+	h2      *h2Answer   // how it answers over HTTP/2; nil: it does not speak that
+	tls     *tls.Config // nil: no TLS is spoken
+	proxied bool        // a header of the PROXY protocol comes before all else
 
 	mu       sync.Mutex
 	contacts []*contact // guarded by mu, with all that they hold
@@ -31,27 +35,68 @@ type recorder struct {
 // contact is one connection that was accepted.
 type contact struct {
 	conn     net.Conn
-	requests [][]byte
+	port     uint16 // of the client
+	preamble []byte // the header of the PROXY protocol
+	requests []request
 	hello    *tls.ClientHelloInfo
 	resumed  bool
 	end      string // what came after the last request: "FIN", "reset"; "" while the connection lasts
+}
+
+// request is what a client wrote until its request was complete: bytes, or the frames of HTTP/2.
+type request struct {
+	bytes  []byte
+	frames []string
 }
 
 // record starts a recorder that answers every request so, over TLS if wanted. It ends with the test.
 func record(t *testing.T, answer string, encrypted bool) *recorder {
 	t.Helper()
 	r := &recorder{answer: answer}
-	if encrypted {
-		r.tls = &tls.Config{Certificates: []tls.Certificate{badinput.Certificate(t)}, GetConfigForClient: r.greet}
-	}
-	r.addr = badinput.Serve(t, r.serve).Address
+	r.start(t, encrypted)
 	return r
 }
 
+// recordH2 starts a recorder that speaks HTTP/2 from the first byte, and over TLS where the client offers it.
+func recordH2(t *testing.T, answer h2Answer, encrypted bool) *recorder {
+	t.Helper()
+	r := &recorder{answer: well, h2: &answer}
+	r.start(t, encrypted)
+	return r
+}
+
+// recordProxied starts a recorder that expects a header of the PROXY protocol.
+func recordProxied(t *testing.T) *recorder {
+	t.Helper()
+	r := &recorder{answer: well, proxied: true}
+	r.start(t, false)
+	return r
+}
+
+func (r *recorder) start(t *testing.T, encrypted bool) {
+	t.Helper()
+	if encrypted {
+		r.tls = &tls.Config{Certificates: []tls.Certificate{badinput.Certificate(t)}, GetConfigForClient: r.greet}
+		if r.h2 != nil {
+			r.tls.NextProtos = []string{"h2", "http/1.1"}
+		}
+	}
+	r.addr = badinput.Serve(t, r.serve).Address
+}
+
 func (r *recorder) serve(c *net.TCPConn) {
-	v := &contact{conn: c}
+	v := &contact{conn: c, port: c.RemoteAddr().(*net.TCPAddr).AddrPort().Port()}
 	r.change(func() { r.contacts = append(r.contacts, v) })
 	conn := net.Conn(c)
+	over2 := r.h2 != nil
+	if r.proxied {
+		preamble, err := readPreamble(c)
+		r.change(func() { v.preamble = preamble })
+		if err != nil {
+			r.change(func() { v.end = endOf(c, err) })
+			return
+		}
+	}
 	if r.tls != nil {
 		inside := tls.Server(c, r.tls)
 		if err := inside.Handshake(); err != nil {
@@ -59,18 +104,46 @@ func (r *recorder) serve(c *net.TCPConn) {
 			return
 		}
 		r.change(func() { v.resumed = inside.ConnectionState().DidResume })
-		conn = inside
+		conn, over2 = inside, inside.ConnectionState().NegotiatedProtocol == "h2"
+	}
+	var ends []string
+	var err error
+	if over2 {
+		ends, err = r.converse(v, conn)
+	} else {
+		err = r.reply(v, conn)
+	}
+	r.change(func() { v.end = strings.Join(append(ends, endOf(c, err)), ", ") })
+}
+
+// reply answers requests over HTTP/1 until the connection ends.
+func (r *recorder) reply(v *contact, conn net.Conn) error {
+	for {
+		b, err := readRequest(conn)
+		if err != nil {
+			return err
+		}
+		r.change(func() { v.requests = append(v.requests, request{bytes: b}) })
+		if _, err := io.WriteString(conn, r.answer); err != nil {
+			return err
+		}
+	}
+}
+
+// converse answers requests over HTTP/2 until the connection ends, and returns by which frames the client ended it.
+func (r *recorder) converse(v *contact, conn net.Conn) (ends []string, err error) {
+	talk, err := beginH2(conn)
+	if err != nil {
+		return nil, err
 	}
 	for {
-		request, err := readRequest(conn)
+		frames, stream, err := talk.request()
 		if err != nil {
-			r.change(func() { v.end = endOf(c, err) })
-			return
+			return talk.ends, err
 		}
-		r.change(func() { v.requests = append(v.requests, request) })
-		if _, err := io.WriteString(conn, r.answer); err != nil {
-			r.change(func() { v.end = endOf(c, err) })
-			return
+		r.change(func() { v.requests = append(v.requests, request{frames: frames}) })
+		if err := talk.answer(stream, *r.h2); err != nil {
+			return talk.ends, err
 		}
 	}
 }
@@ -102,7 +175,7 @@ func (r *recorder) checkedTwice() (twice bool) {
 }
 
 // facts is what the contacts show, by the keys of a golden file's head, and the request of the first.
-func (r *recorder) facts() (facts map[string]string, request []byte) {
+func (r *recorder) facts() (facts map[string]string, asked request) {
 	facts = map[string]string{wire.Accepted: "never", wire.Connection: "a new one for each check"}
 	r.change(func() {
 		if len(r.contacts) == 0 {
@@ -111,12 +184,16 @@ func (r *recorder) facts() (facts map[string]string, request []byte) {
 		facts[wire.Accepted] = "yes"
 		first, second := r.contacts[0], r.contacts[min(1, len(r.contacts)-1)]
 		if len(first.requests) > 0 {
-			request = first.requests[0]
+			asked = first.requests[0]
 		}
 		if len(first.requests) > 1 {
 			facts[wire.Connection] = "kept"
 		}
 		facts[wire.Ends] = first.end
+		if first.preamble != nil {
+			text := strings.Replace(string(first.preamble), fmt.Sprintf(" %d %d\r\n", first.port, r.addr.Port()), " 54321 8080\r\n", 1)
+			facts[wire.Preamble] = strconv.Quote(text)
+		}
 		if hello := first.hello; hello != nil {
 			var versions []string
 			for _, v := range slices.Sorted(slices.Values(hello.SupportedVersions)) {
@@ -128,13 +205,36 @@ func (r *recorder) facts() (facts map[string]string, request []byte) {
 			facts[wire.Resumes] = map[bool]string{true: "yes", false: "no"}[second.resumed]
 		}
 	})
-	return facts, request
+	return facts, asked
 }
 
 func (r *recorder) change(f func()) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	f()
+}
+
+// readPreamble reads a header of the PROXY protocol: a line, or sixteen bytes with the length of the rest at their end.
+func readPreamble(c net.Conn) ([]byte, error) {
+	b := make([]byte, 16, 256)
+	if _, err := io.ReadFull(c, b[:6]); err != nil {
+		return nil, err
+	}
+	if string(b[:6]) == "PROXY " {
+		for b = b[:6]; !bytes.HasSuffix(b, []byte("\r\n")); {
+			b = append(b, 0)
+			if _, err := c.Read(b[len(b)-1:]); err != nil {
+				return b, err
+			}
+		}
+		return b, nil
+	}
+	if _, err := io.ReadFull(c, b[6:16]); err != nil {
+		return b, err
+	}
+	rest := make([]byte, int(b[14])<<8|int(b[15]))
+	_, err := io.ReadFull(c, rest)
+	return append(b, rest...), err
 }
 
 // readRequest reads one request without a body.

@@ -18,6 +18,7 @@ const systemPath = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin
 const (
 	pythonPath = "/usr/bin/python3"
 	nginxPath  = "/usr/sbin/nginx"
+	nodePath   = "/usr/bin/node"
 )
 
 // requireTools skips the test unless the real servers are installed. With

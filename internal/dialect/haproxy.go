@@ -85,7 +85,14 @@ var haproxyHTTP11 = Spec{
 // haproxyProxy is what check-send-proxy sends, by the server's send-proxy or send-proxy-v2.
 var haproxyProxy = []triage.ProxyProtocol{triage.ProxyV1, triage.ProxyV2}
 
-var haproxyTLS = TLSRule{Verify: true, Min: tls.VersionTLS10, Max: tls.VersionTLS13, Resume: true}
+// OpenSSL offers the RSA key exchanges too, which crypto/tls does not unless it is told to.
+var haproxyTLS = TLSRule{
+	Verify: true, Min: tls.VersionTLS10, Max: tls.VersionTLS13, Resume: true,
+	Suites: append([]uint16{
+		tls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
+		tls.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
+	}, policy201608...),
+}
 
 var haproxyTiming = Timing{
 	Interval: 2 * time.Second, Timeout: 2 * time.Second,

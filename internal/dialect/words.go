@@ -3,6 +3,7 @@ package dialect
 import (
 	"fmt"
 	"net/http"
+	"strings"
 
 	"github.com/triage-lb/triage"
 )
@@ -135,8 +136,12 @@ func checkStatus(x *triage.Exchange) Words {
 		return Words{"L7STS", fmt.Sprintf("Layer7 wrong status, code: %d", x.Status)}
 	case triage.BodyMismatch:
 		return Words{"L7RSP", `Layer7 invalid response, info: "HTTP content check did not match"`}
-	case triage.ResetBeforeAnswer:
+	case triage.ResetBeforeAnswer, triage.NotHTTP2:
 		return Words{"SOCKERR", "Socket error"}
+	case triage.StreamReset:
+		if !strings.HasPrefix(x.Detail, "GOAWAY") {
+			return Words{"SOCKERR", "Socket error"}
+		}
 	}
 	layer, late := x.Outcome.Info().Layer, x.Outcome.TimedOut()
 	switch {

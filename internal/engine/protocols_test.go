@@ -53,11 +53,13 @@ func TestEveryProtocol(t *testing.T) {
 		at     netip.AddrPort
 		change func(*triage.HealthCheck)
 	}{
-		"h2c":   {http2(false), func(c *triage.HealthCheck) { c.Protocol = triage.H2C }},
-		"h2":    {http2(true), func(c *triage.HealthCheck) { c.Protocol = triage.H2 }},
-		"grpc":  {grpcAt, func(c *triage.HealthCheck) { c.Protocol = triage.GRPC }},
-		"proxy": {introduced(t, "PROXY TCP4 127.0.0.8 127.0.0.1 "), func(c *triage.HealthCheck) { c.ProxyProtocol, c.Source = triage.ProxyV1, netip.MustParseAddr("127.0.0.8") }},
-		"tcp":   {introduced(t, "\r\n\r\n\x00\r\nQUIT\n\x20\x00\x00\x00"), func(c *triage.HealthCheck) { c.Protocol, c.ProxyProtocol = triage.TCP, triage.ProxyV2 }},
+		"h2c":  {http2(false), func(c *triage.HealthCheck) { c.Protocol = triage.H2C }},
+		"h2":   {http2(true), func(c *triage.HealthCheck) { c.Protocol = triage.H2 }},
+		"grpc": {grpcAt, func(c *triage.HealthCheck) { c.Protocol = triage.GRPC }},
+		"proxy": {introduced(t, "PROXY TCP4 127.0.0.8 127.0.0.1 "), func(c *triage.HealthCheck) {
+			c.ProxyProtocol, c.Source = triage.ProxyV1, netip.MustParseAddr("127.0.0.8")
+		}},
+		"tcp": {introduced(t, "\r\n\r\n\x00\r\nQUIT\n\x20\x00\x00\x00"), func(c *triage.HealthCheck) { c.Protocol, c.ProxyProtocol = triage.TCP, triage.ProxyV2 }},
 	} {
 		check := fastCheck()
 		check.Interval, check.Timeout = 200*time.Millisecond, 5*time.Second

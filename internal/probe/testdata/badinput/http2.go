@@ -271,7 +271,7 @@ func grpcAnswers() []Answer {
 		{Name: "HTTP/1.1", Says: "HTTP/1.1 400 Bad Request\r\n\r\n", Then: Closes, Want: triage.NotHTTP2, Detail: "it answers in HTTP/1"},
 		{Name: "a web page", Says: begun + head(":status", "200", "content-type", "text/html") + dataEnd("<html>"), Want: triage.NotGRPC, Status: 200, Detail: "text/html"},
 		{Name: "a web page that does not end", Says: begun + head(":status", "404", "content-type", "text/html"), Want: triage.NotGRPC, Status: 404, Detail: "the HTTP status is 404"},
-		{Name: "no content type", Says: begun + only(":status", "200", "grpc-status", "0"), Want: triage.NotGRPC, Detail: "content type"},
+		{Name: "no content type", Says: begun + only(":status", "200", "grpc-status", "0"), Want: triage.NotGRPC, Status: 200, Detail: "content type"},
 		{Name: "no trailers", Says: answer + dataEnd(message(2, "\x08\x01")), Want: triage.NotGRPC, Status: 200, Detail: "no grpc-status"},
 		{Name: "trailers without a code", Says: answer + data(message(2, "\x08\x01")) + only("a", "b"), Want: triage.NotGRPC, Status: 200, Detail: "no grpc-status"},
 		{Name: "trailers without a head", Says: begun + fine, Want: triage.NotHTTP2, Detail: "a head without :status"},
