@@ -139,7 +139,7 @@ func checkStatus(x *triage.Exchange) Words {
 	case triage.ResetBeforeAnswer, triage.NotHTTP2:
 		return Words{"SOCKERR", "Socket error"}
 	case triage.StreamReset:
-		if !strings.HasPrefix(x.Detail, "GOAWAY") {
+		if strings.HasPrefix(x.Detail, "RST_STREAM") {
 			return Words{"SOCKERR", "Socket error"}
 		}
 	}

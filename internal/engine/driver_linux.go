@@ -36,7 +36,7 @@ type flight struct {
 	out       []byte    // what is still to be written
 	connected bool
 	broken    error // why writing failed: the kernel tells it once, and reading then sees an end in good order
-	unread    bool  // there may be more to read, of which no event will tell: reading stopped for something to be written
+	unread    bool  // there may be more to read, of which no event will tell: something has to be written first
 	timer     loop.Timer[*flight]
 	due       moment // the deadline
 }
@@ -173,7 +173,11 @@ func (d *events) ready(e loop.Event) {
 			d.act(f, a)
 		}
 	}
-	if f.conn == e.Conn && (e.Readable || e.PeerClosed || e.Failed) {
+	switch came := e.Readable || e.PeerClosed || e.Failed; {
+	case f.conn != e.Conn || !came || !f.slot.flying():
+	case len(f.out) > 0:
+		f.unread = true // the session is told of nothing else before it is told Written
+	default:
 		if a, more := d.read(f); !more {
 			d.act(f, a)
 		}

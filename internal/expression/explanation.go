@@ -23,6 +23,20 @@ func unusablef(format string, args ...any) error { return unusable(fmt.Sprintf(f
 
 const errNoTLS unusable = "the check has no TLS"
 
+// tooSlow is an evaluation that was stopped for the time that it took.
+type tooSlow struct{}
+
+func (tooSlow) Error() string {
+	return fmt.Sprintf("the expression takes too long for this answer: more than %v", timeLimit)
+}
+
+// IsTooSlow reports whether an error of [Program.Eval] says that the time was up before the cost was: that says more of the
+// machine, which stood still, than of the answer.
+func IsTooSlow(err error) bool {
+	_, slow := errors.AsType[tooSlow](err)
+	return slow
+}
+
 // explain words the error of an evaluation.
 func (p *Program) explain(err error) error {
 	var cancelled interpreter.EvalCancelledError
@@ -30,7 +44,7 @@ func (p *Program) explain(err error) error {
 		return fmt.Errorf("the expression costs too much for this answer: more than %d units", costLimit)
 	}
 	if errors.Is(err, interpreter.InterruptError{}) {
-		return fmt.Errorf("the expression takes too long for this answer: more than %v", timeLimit)
+		return tooSlow{}
 	}
 	var at int64
 	var node *types.Err

@@ -178,6 +178,14 @@ func (c *Call) reset(head bool) {
 	c.goodbye = ""
 }
 
+// Rest ends a call that may not be over, and lets go of what it has taken beyond some KiB: for who waits long before the next
+// Begin, or never comes to it. What Next and Out have given is void. It may be called at any time.
+func (c *Call) Rest() {
+	c.taken = len(c.out.b)
+	c.settle()
+	c.stage = complete
+}
+
 // settle lets go of what a call that is over has taken beyond maxSpare.
 func (c *Call) settle() {
 	c.in.drop()

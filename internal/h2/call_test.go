@@ -390,3 +390,29 @@ func TestErrorIsFinal(t *testing.T) {
 		c.Feed([]byte(last(":status", "200")))
 	}
 }
+
+// TestBrokenOffCallLetsGo: a call that nobody went on with used to keep what had come, until the next one.
+func TestBrokenOffCallLetsGo(t *testing.T) {
+	whole := settings() + last(":status", "200")
+	open := settings() + frame(http2.FrameHeaders, 0, 1, fields(":status", "200", "a", strings.Repeat("x", 16000)))
+	var c h2.Call
+	c.Rest()
+	for _, before := range []string{open, settings() + head(":status", "200") + data(strings.Repeat("x", 16000))[:9000], whole} {
+		ask(&c, "GET")
+		transcript(&c, before)
+		c.Rest()
+		if n := c.Held(); n > 20<<10 {
+			t.Errorf("after %.60q: %d bytes held", before, n)
+		}
+		if e, err := c.Next(); e.Kind != h2.More {
+			t.Errorf("after Rest: %v, %v", e, err)
+		}
+		if out := c.Out(); len(out) > 0 {
+			t.Errorf("after Rest it owes %q", out)
+		}
+		ask(&c, "GET")
+		if got := transcript(&c, whole); !slices.Equal(got, []string{"head 200", "end"}) {
+			t.Errorf("after %.60q: %q", before, got)
+		}
+	}
+}

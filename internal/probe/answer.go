@@ -79,6 +79,16 @@ func (a *answer) reply() []byte {
 // persistent reports whether the connection may be asked again.
 func (a *answer) persistent() bool { return a.complete && a.keeps && !a.surplus }
 
+// code is the status code that counts: HTTP's, or in gRPC that of the call if one came.
+func (a *answer) code() int {
+	if a.stream != nil && a.stream.grpc && a.stream.reply.fault == "" {
+		if code, ok := a.stream.reply.code(); ok {
+			return code
+		}
+	}
+	return a.status
+}
+
 // judge gives the verdict of an answer whose head has come: what is wrong with its code, else the other outcome, since a
 // code that does not match says more than what became of the body.
 func (a *answer) judge(p *Plan, otherwise triage.Outcome, detail string) (triage.Outcome, string) {
@@ -137,16 +147,13 @@ const maxKeptHead = 16 << 10
 
 // show lets the exchange show what came. It is the answer's memory.
 func (a *answer) show(x *triage.Exchange, keepBody int) {
-	x.Status = a.status
+	x.Status = a.code()
 	x.Head = a.head
 	if !a.headDone {
 		x.Head = a.buf
 	}
 	if a.headDone && a.stream != nil && a.stream.grpc {
 		x.GRPC = a.stream.reply.facts()
-		if x.GRPC.Status >= 0 {
-			x.Status = x.GRPC.Status
-		}
 	}
 	if len(x.Head) > maxKeptHead {
 		x.Head, x.Truncated = x.Head[:maxKeptHead], true
@@ -165,6 +172,9 @@ func (a *answer) broken(p *Plan, err error) (triage.Outcome, string) {
 	}
 	if a.headDone {
 		return a.judge(p, triage.BodyTruncated, fmt.Sprintf("%s, after %d bytes of the body", what, a.size))
+	}
+	if a.stream != nil {
+		return triage.NotHTTP2, fmt.Sprintf("%s, after %d bytes of HTTP/2 without an answer", what, a.came())
 	}
 	return triage.NotHTTP, fmt.Sprintf("%s, after %d bytes of the head", what, a.came())
 }

@@ -72,11 +72,13 @@ func (e *expectation) judge(a *answer, x *triage.Exchange, now time.Time) (triag
 	case e.program == nil:
 		return triage.Matched, ""
 	}
-	answer := expression.Answer{Status: a.status, Body: content, Latency: now.Sub(x.Started), TLS: x.TLS, Now: now}
+	answer := expression.Answer{Status: a.code(), Body: content, Latency: now.Sub(x.Started), TLS: x.TLS, Now: now}
 	if e.program.Uses().Header {
 		answer.Header = headerMap(a.fields)
 	}
 	switch holds, err := e.program.Eval(answer); {
+	case expression.IsTooSlow(err):
+		return triage.CheckerLate, err.Error()
 	case err != nil:
 		return triage.ExpressionFailed, err.Error()
 	case !holds:

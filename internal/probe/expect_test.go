@@ -2,6 +2,7 @@ package probe
 
 import (
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -68,5 +69,18 @@ func TestExpectationsThatCannotBeRead(t *testing.T) {
 		if x := do(t, s.Listener.Addr().String(), check); x.Outcome != triage.ExpressionFailed || x.Detail == "" {
 			t.Errorf("%+v: %s (%s)", expect, x.Outcome, x.Detail)
 		}
+	}
+}
+
+// TestExpressionThatIsStoppedIsNoFaultOfTheTarget: the time that it may take is up when this machine stands still. What
+// takes that long for itself is found by its cost, but for what is reckoned too low, as here.
+func TestExpressionThatIsStoppedIsNoFaultOfTheTarget(t *testing.T) {
+	text := `{"list":[` + strings.Repeat("1,", 2000) + `1],"text":"` + strings.Repeat("a", 200<<10) + `"}`
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, text) }))
+	defer s.Close()
+	check := settings(triage.HTTP)
+	check.Expect = triage.Expect{Within: triage.MaxWithin, Expression: `json.list.all(x, json.list.all(y, timestamp(json.text) == timestamp(json.text) || true))`}
+	if x := do(t, s.Listener.Addr().String(), check); x.Outcome != triage.CheckerLate || !strings.Contains(x.Detail, "takes too long") {
+		t.Errorf("%s (%s)", x.Outcome, x.Detail)
 	}
 }

@@ -231,3 +231,17 @@ func TestSecondTryWithoutServerName(t *testing.T) {
 		}
 	}
 }
+
+// TestExpressionSeesTheStatusOfTheCall: it used to see HTTP's 200 in a gRPC check.
+func TestExpressionSeesTheStatusOfTheCall(t *testing.T) {
+	service := health.NewServer()
+	address := serveGRPC(t, service)
+	for name, code := range map[string]int{"": 0, "ship": 5} {
+		check := settings(triage.GRPC)
+		check.Service, check.GRPCCodes = name, triage.MatchGRPC(0, 5)
+		check.Expect.Expression = fmt.Sprintf("status == %d", code)
+		if x := do(t, address, check); x.Outcome != triage.Matched || x.Status != code {
+			t.Errorf("service %q: %s (%s) %d", name, x.Outcome, x.Detail, x.Status)
+		}
+	}
+}

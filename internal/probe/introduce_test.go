@@ -93,4 +93,9 @@ func TestSourceAddress(t *testing.T) {
 	if x.Outcome.Verdict() != triage.Neutral || !bytes.Contains([]byte(x.Detail), []byte("is the source address 203.0.113.7 one of this machine?")) {
 		t.Errorf("not ours: %s (%s)", x.Outcome, x.Detail)
 	}
+	c.Source = netip.MustParseAddr("::1")
+	x = do(t, address, c)
+	if x.Outcome.Verdict() != triage.Neutral || !bytes.Contains([]byte(x.Detail), []byte("127.0.0.1 cannot be asked from the source address ::1")) {
+		t.Errorf("of the other sort: %s (%s)", x.Outcome, x.Detail)
+	}
 }

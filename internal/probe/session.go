@@ -83,10 +83,7 @@ func (s *Session) Handle(e Event) Action {
 	case Canceled:
 		return s.verdict(triage.Canceled, "", e.At)
 	case ConnectFailed:
-		o, detail := classifyConnect(e.Err)
-		if s.plan.Source.IsValid() && errors.Is(e.Err, syscall.EADDRNOTAVAIL) {
-			detail += fmt.Sprintf(": is the source address %s one of this machine?", s.plan.Source)
-		}
+		o, detail := s.unconnected(e.Err)
 		return s.verdict(o, detail, e.At)
 	case Connected:
 		return s.connected(e)
@@ -111,10 +108,28 @@ func (s *Session) Stop() {
 // check for long. A connection that is kept stays.
 func (s *Session) Rest() {
 	s.answer.reset()
+	if s.stream != nil {
+		s.stream.call.Rest() // which still holds what came, if it was not the whole answer
+	}
 	s.x, s.journey = triage.Exchange{}, nil
 	if s.tls == nil {
 		s.plan = nil
 	}
+}
+
+// unconnected names the outcome of a connect that did not succeed. That the source address cannot be used says nothing about
+// the target.
+func (s *Session) unconnected(err error) (triage.Outcome, string) {
+	o, detail := classifyConnect(err)
+	source, to := s.plan.Source.Unmap(), s.x.Address.Addr().Unmap()
+	switch {
+	case !source.IsValid() || o == triage.AddressForbidden:
+	case source.Is4() != to.Is4(): // a name may have addresses of both sorts
+		return triage.OutOfResources, fmt.Sprintf("%s cannot be asked from the source address %s: one is an IPv4 address, the other is not", to, source)
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		detail += fmt.Sprintf(": is the source address %s one of this machine?", source)
+	}
+	return o, detail
 }
 
 func (s *Session) connected(e Event) Action {

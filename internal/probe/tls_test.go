@@ -1,6 +1,7 @@
 package probe
 
 import (
+	"context"
 	"crypto/tls"
 	"io"
 	"net"
@@ -60,5 +61,22 @@ func TestResetBeforeOurLastHandshakeMessage(t *testing.T) {
 	a = s.Handle(Event{Kind: Reset, Err: syscall.ECONNRESET, At: at})
 	if x := s.Exchange(); a.Kind != Done || x.Outcome != triage.TLSClosed {
 		t.Errorf("action %d, %s (%s)", a.Kind, x.Outcome, x.Detail)
+	}
+}
+
+// TestTLSCheckOffersNoHTTP: a target that speaks another protocol inside TLS would refuse the handshake for the offer alone.
+func TestTLSCheckOffersNoHTTP(t *testing.T) {
+	config := &tls.Config{Certificates: []tls.Certificate{certificate(t)}, NextProtos: []string{"imap"}}
+	address := serveRaw(t, func(c net.Conn) {
+		tls.Server(c, config).Handshake()
+		io.Copy(io.Discard, c)
+	})
+	check := settings(triage.TLS)
+	check.TLS.Verify = triage.No
+	for _, as := range []triage.Dialect{triage.Consul, triage.Blackbox} {
+		x := Do(context.Background(), Compile(dialect.Get(as), check), keyOf(address), triage.AddressPolicy{})
+		if x.Outcome != triage.Handshaken {
+			t.Errorf("%s: %s (%s)", as, x.Outcome, x.Detail)
+		}
 	}
 }

@@ -23,6 +23,11 @@ func (p *Plan) compileTLS(c triage.CheckTLS) {
 	case triage.No:
 		p.verify = false
 	}
+	if p.KeepTLS || p.verify && !rule.Verify {
+		// A session that is taken up again shows the certificate of the handshake that began it, and never one that the
+		// target has got since. Where the dialect verifies by itself, it is as the dialect does.
+		p.tls.ClientSessionCache = nil
+	}
 	if c.MinVersion > 0 {
 		p.tls.MinVersion, p.tls.MaxVersion = c.MinVersion, max(c.MinVersion, rule.Max)
 	}
@@ -33,9 +38,11 @@ func (p *Plan) compileTLS(c triage.CheckTLS) {
 		p.Roots = x509.NewCertPool()
 		p.Roots.AppendCertsFromPEM(ca)
 	}
-	p.tls.NextProtos = rule.ALPN
-	if p.Protocol.IsHTTP2() {
+	switch {
+	case p.Protocol.IsHTTP2():
 		p.tls.NextProtos = []string{alpnHTTP2}
+	case p.Protocol != triage.TLS:
+		p.tls.NextProtos = rule.ALPN
 	}
 }
 
@@ -70,10 +77,10 @@ func (s *Session) tlsConfig(now time.Time) *tls.Config {
 // serverName is what the target is called, for its certificate: its address if nobody has given it a name.
 func (s *Session) serverName() string {
 	switch {
+	case s.plan.name != "":
+		return s.plan.name // net/http's clients keep it where redirects lead
 	case s.journey != nil:
 		return s.journey.url.Hostname()
-	case s.plan.name != "":
-		return s.plan.name
 	}
 	return cmp.Or(s.plan.typed(s.x.Key), s.x.Address.Addr().Unmap().WithZone("").String())
 }

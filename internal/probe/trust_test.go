@@ -15,7 +15,9 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -203,5 +205,59 @@ func TestVerifiedAgain(t *testing.T) {
 			t.Errorf("check %d: %s (%s), %+v", i, x.Outcome, x.Detail, x.TLS)
 		}
 		p.Roots = x509.NewCertPool()
+	}
+}
+
+// TestRenewedCertificateIsSeen: a session that is taken up again used to show the certificate of the handshake that began
+// it, for as long as the target took the ticket.
+func TestRenewedCertificateIsSeen(t *testing.T) {
+	ca := newAuthority(t)
+	var current atomic.Pointer[tls.Certificate]
+	config := &tls.Config{GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return current.Load(), nil }}
+	address := serveRaw(t, func(c net.Conn) {
+		secure := tls.Server(c, config)
+		untilHead(secure)
+		io.WriteString(secure, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+		io.Copy(io.Discard, secure)
+	})
+	looks, verifies := settings(triage.HTTPS), settings(triage.HTTPS)
+	looks.Expect.Expression = "tls.days_left > 0"
+	verifies.TLS.Verify = triage.Yes
+	for name, check := range map[string]triage.HealthCheck{"looks": looks, "verifies": verifies} {
+		p := Compile(dialect.Get(triage.Own), check)
+		p.Roots = ca.pool()
+		good, bad := ca.issue(t, time.Now().Add(49*time.Hour), "127.0.0.1"), newAuthority(t).issue(t, time.Now().Add(time.Hour), "127.0.0.1")
+		for i, cert := range []*tls.Certificate{&good, &good, &bad} {
+			current.Store(cert)
+			x := Do(context.Background(), p, keyOf(address), triage.AddressPolicy{})
+			if passed := x.Outcome == triage.Matched; passed != (cert == &good) {
+				t.Errorf("%s, check %d: %s (%s)", name, i, x.Outcome, x.Detail)
+			}
+		}
+	}
+}
+
+// TestServerNameThatIsSetOutlivesRedirects: the name used to be that of the redirect's URL, which may be an address.
+func TestServerNameThatIsSetOutlivesRedirects(t *testing.T) {
+	var names []string
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/" {
+			http.Redirect(w, r, "/there", http.StatusFound)
+		}
+	}))
+	s.TLS = &tls.Config{GetConfigForClient: func(h *tls.ClientHelloInfo) (*tls.Config, error) {
+		names = append(names, h.ServerName)
+		return nil, nil
+	}}
+	s.StartTLS()
+	defer s.Close()
+	check := settings(triage.HTTPS)
+	check.Path, check.TLS.ServerName, check.TLS.Verify = "/", "app.example", triage.No
+	for _, as := range []triage.Dialect{triage.Consul, triage.Traefik, triage.Blackbox} {
+		names = nil
+		x := Do(context.Background(), Compile(dialect.Get(as), check), keyOf(s.Listener.Addr().String()), triage.AddressPolicy{})
+		if x.Outcome != triage.Matched || !slices.Equal(names, []string{"app.example", "app.example"}) {
+			t.Errorf("%s: %s (%s), names %q", as, x.Outcome, x.Detail, names)
+		}
 	}
 }
