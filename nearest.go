@@ -3,9 +3,9 @@ package triage
 import "strings"
 
 // Nearest returns the word of the list that somebody may have meant: the first one that holds what was typed
-// ("redirect" in "redirect-https"), else the one that takes the fewest insertions, deletions and replacements
-// to become from it. It is "" if no word is near: if even the nearest takes more of them than half of what was
-// typed. Case counts as no difference.
+// ("redirect" in "redirect-https"), else the one that takes the fewest insertions, deletions, replacements and swaps
+// of neighbours to become from it. It is "" if no word is near: if even the nearest takes more of them than half of
+// what was typed. Case counts as no difference.
 func Nearest(typed string, words []string) string {
 	best, least := "", len(typed)/2+1
 	for _, w := range words {
@@ -19,23 +19,27 @@ func Nearest(typed string, words []string) string {
 	return best
 }
 
-// distance is Levenshtein's, over bytes with ASCII case folded.
+// distance is Levenshtein's, over bytes with ASCII case folded, where two neighbours that have changed places count once
+// ("grcp" for "grpc"), as they do to the fingers.
 func distance(a, b string) int {
-	row := make([]int, len(b)+1)
+	before, row := make([]int, len(b)+1), make([]int, len(b)+1)
 	for j := range row {
 		row[j] = j
 	}
 	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
+		next := make([]int, len(b)+1)
+		next[0] = i + 1
 		for j := range len(b) {
-			replace := diagonal
-			if lower(a[i]) != lower(b[j]) {
-				replace++
+			same := lower(a[i]) == lower(b[j])
+			next[j+1] = min(row[j]+1, row[j+1]+1, next[j]+1)
+			if same {
+				next[j+1] = row[j]
 			}
-			diagonal = row[j+1]
-			row[j+1] = min(replace, row[j]+1, row[j+1]+1)
+			if i > 0 && j > 0 && lower(a[i]) == lower(b[j-1]) && lower(a[i-1]) == lower(b[j]) {
+				next[j+1] = min(next[j+1], before[j-1]+1)
+			}
 		}
+		before, row = row, next
 	}
 	return row[len(b)]
 }

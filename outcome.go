@@ -149,7 +149,7 @@ var outcomes = [numOutcomes]OutcomeInfo{
 	RedirectElsewhere: {"redirect-elsewhere", LayerChecker, Neutral, InternalError, "the answer redirects to where triage does not follow: it asks no host that nobody has named"},
 
 	Canceled:       {"canceled", LayerChecker, Neutral, InternalError, "the check was stopped from our side"},
-	OutOfResources: {"out-of-resources", LayerChecker, Neutral, InternalError, "this machine had no file descriptor, port or memory left for the check"},
+	OutOfResources: {"out-of-resources", LayerChecker, Neutral, InternalError, "this machine had no file descriptor, port, memory or source address for the check"},
 	CheckerLate:    {"checker-late", LayerChecker, Neutral, InternalError, "the time ran out while this machine itself was late"},
 }
 

@@ -278,6 +278,9 @@ func TestValidate(t *testing.T) {
 }
 
 func TestNearest(t *testing.T) {
+	if got := triage.Nearest("grcp", []string{"tcp", "http", "grpc"}); got != "grpc" {
+		t.Errorf("grcp: %s", got)
+	}
 	words := []string{"aws-alb", "aws-clb", "triage", "alb", "clb"}
 	for typed, want := range map[string]string{"aws-abl": "aws-alb", "CLB": "aws-clb", "triag": "triage", "C": "aws-clb", "aws_clb": "aws-clb", "nlb": "alb", "gcp": "", "haproxy": "", "": ""} {
 		if got := triage.Nearest(typed, words); got != want {

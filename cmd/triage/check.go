@@ -48,6 +48,9 @@ type checkCommand struct {
 	Curl curlHabits `embed:""`
 }
 
+// grpcUnimplemented is the status of a method that a server does not have.
+const grpcUnimplemented = 12
+
 // checkHelp is the hint where there is no better one.
 const checkHelp = "triage check --help shows how it is called"
 
@@ -59,6 +62,9 @@ func (c *checkCommand) Run(env *environment) error {
 	}
 	targets, err := q.resolve(env)
 	if err != nil {
+		return err
+	}
+	if err := q.sourced(); err != nil {
 		return err
 	}
 	r := &checkReport{command: c, question: q, out: newTerminal(env, env.stdout), err: newTerminal(env, env.stderr)}
@@ -239,6 +245,9 @@ func (q *question) check(env *environment, t checkTarget, r *checkReport) (code 
 	warnings := slices.Clone(q.warnings)
 	if name, ok := diagnose.LoadBalancer(x); ok {
 		warnings = append(warnings, fmt.Sprintf("Server: %s means that you asked the load balancer itself; its health check asks the targets behind it", name))
+	}
+	if x.Outcome == triage.Matched && x.GRPC != nil && x.GRPC.Status == grpcUnimplemented {
+		warnings = append(warnings, fmt.Sprintf("12 UNIMPLEMENTED passes, and every gRPC server answers so that does not know the method, a sick one too; let the load balancer ask the health service for 0, as in triage check --as %s --success-codes 0 %s://%s/grpc.health.v1.Health/Check", q.spec.Name, q.endpoint.protocol, x.Key.Address))
 	}
 	if w := q.compareOwn(env, x, t.compare); w != "" {
 		warnings = append(warnings, w)

@@ -18,6 +18,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -88,6 +89,9 @@ func TestCheckGRPC(t *testing.T) {
 		if r.code != c.code || !strings.Contains(r.stdout, c.want) {
 			t.Errorf("check %s: exit %d\n%s%s", c.args, r.code, r.stdout, r.stderr)
 		}
+	}
+	if r := runTriage(t, nil, "check", "--as", "alb", "grpc://"+address); !strings.Contains(joined(r.stderr), "--success-codes 0 grpc://"+address+"/grpc.health.v1.Health/Check") {
+		t.Errorf("a pass of any server is not doubted: %s", r.stderr)
 	}
 	r := runTriage(t, nil, "check", "--json", "grpc://"+address+"/shop.Till")
 	var got struct {
@@ -204,10 +208,11 @@ func TestCheckConnection(t *testing.T) {
 		!strings.Contains(joined(r.stdout), "aws-alb itself has no --proxy-protocol v1") || !strings.Contains(joined(r.stdout), "aws-alb itself has no --source 127.0.1.9") {
 		t.Errorf("exit %d, %q from %s\n%s%s", r.code, got.line, got.from, r.stdout, r.stderr)
 	}
-	if r := runTriage(t, nil, "check", "--as", "haproxy-http11", "--proxy-protocol", "v1", "--source", "127.0.1.9", address); r.code != exitOK || strings.Contains(r.stdout, "Altered") {
-		t.Errorf("exit %d\n%s%s", r.code, r.stdout, r.stderr)
+	r = runTriage(t, nil, "check", "-v", "--as", "haproxy-http11", "--proxy-protocol", "v1", "--source", "127.0.1.9", address)
+	got = <-seen
+	if r.code != exitOK || strings.Contains(r.stdout, "Altered") || !strings.Contains(r.stdout, "* PROXY header "+strconv.Quote(got.line)+"\n") {
+		t.Errorf("exit %d, %q\n%s%s", r.code, got.line, r.stdout, r.stderr)
 	}
-	<-seen
 }
 
 // TestCheckTLSSettings: whom we trust, what we show, and what name we send.
@@ -306,7 +311,11 @@ func TestCheckUsageOfProtocols(t *testing.T) {
 		"--proxy-protocol v3 http://127.0.1.5:1":                 "write v1",
 		"--source 0.0.0.0 http://127.0.1.5:1":                    "stands for every address",
 		"--source ::1 http://127.0.1.5:1":                        "one is an IPv4 address, the other is not",
+		"http://127.0.1.5:1 --proxy-protocol":                    "--proxy-protocol needs a value",
+		"http://127.0.1.5:1 --timeout":                           "--timeout needs a value",
 		"--source eth0 http://127.0.1.5:1":                       "is no address",
+		"--source 203.0.113.7 http://127.0.1.5:1":                "203.0.113.7 is not an address of this machine",
+		"http://127.0.1.5:1/" + strings.Repeat("a", 2000):        "a…a",
 		"--as consul -k https://127.0.1.5:1":                     "--no-verify any",
 	} {
 		r := runTriage(t, nil, append([]string{"check"}, strings.Fields(args)...)...)

@@ -252,6 +252,10 @@ func (r *checkReport) transcript(x *triage.Exchange) {
 	for phase, took := range x.Timing.All {
 		r.out.printf("%s\n", r.out.dim(fmt.Sprintf("* %s %s", strings.ReplaceAll(phase.String(), "_", " "), milliseconds(took))))
 	}
+	if x.Proxy != triage.NoProxy && x.Local.IsValid() {
+		header := r.question.spec.AppendProxy(nil, x.Proxy, x.Local, x.Address)
+		r.out.printf("%s\n", r.out.dim("* PROXY header "+strconv.Quote(string(header))))
+	}
 	r.lines("> ", string(x.Sent))
 	r.lines("< ", string(x.Head))
 	r.lines("  ", string(x.Body))

@@ -6,9 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
+	"net/netip"
 	"net/url"
 	"os"
 	"strings"
+	"syscall"
 
 	"github.com/triage-lb/triage"
 	"github.com/triage-lb/triage/internal/control"
@@ -41,7 +44,7 @@ func (c *checkCommand) applyHTTP(q *question, settings *triage.HealthCheck) erro
 			{"--expect-header", c.ExpectHeader != ""}, {"--expect-body", c.ExpectBody != ""}, {"--expect-regex", c.ExpectRegex != ""}, {"--expect", c.Expect != ""},
 		} {
 			if o.given {
-				return usagef("ask over http:// or https://", "%s: a %s check sends no request", o.name, protocol)
+				return usagef("ask over http:// or https://", "%s: a check over %s sends no request", o.name, protocol)
 			}
 		}
 		return nil
@@ -59,7 +62,7 @@ func (c *checkCommand) applyHTTP(q *question, settings *triage.HealthCheck) erro
 			return err
 		}
 	case c.Service != "":
-		return usagef("ask over grpc:// or grpcs://", "--service: a %s check asks for a path", protocol)
+		return usagef("ask over grpc:// or grpcs://", "--service: a check over %s asks for a path", protocol)
 	}
 	if err := c.applyHeaders(q, settings); err != nil {
 		return err
@@ -107,13 +110,13 @@ func (c *checkCommand) applyCodes(q *question, settings *triage.HealthCheck) err
 	if c.SuccessCodes == "" {
 		return nil
 	}
-	parse, to := triage.ParseMatcher, &settings.SuccessCodes
+	parse, to, hint := triage.ParseMatcher, &settings.SuccessCodes, checkHelp
 	if settings.Protocol.IsGRPC() {
-		parse, to = triage.ParseGRPCMatcher, &settings.GRPCCodes
+		parse, to, hint = triage.ParseGRPCMatcher, &settings.GRPCCodes, "gRPC has status codes of its own: 0 is OK, 12 UNIMPLEMENTED"
 	}
 	codes, err := parse(c.SuccessCodes)
 	if err != nil {
-		return usagef(checkHelp, "--success-codes: %s", err)
+		return usagef(hint, "--success-codes: %s", err)
 	}
 	*to = codes
 	if _, legal := q.spec.PassingCodes(settings.Protocol); !legal.Empty() && !codes.Within(legal) {
@@ -122,10 +125,13 @@ func (c *checkCommand) applyCodes(q *question, settings *triage.HealthCheck) err
 	return nil
 }
 
+// expressionHint shows how an expression looks.
+const expressionHint = `for example --expect 'json.ready && latency < duration("200ms")'`
+
 func (c *checkCommand) applyExpect(_ *question, settings *triage.HealthCheck) error {
 	settings.Expect = triage.Expect{Header: c.ExpectHeader, Body: c.ExpectBody, BodyRegex: c.ExpectRegex, Expression: c.Expect}
 	if err := control.CheckExpression(*settings); err != nil {
-		return usagef(cmp.Or(triage.HintOf(err), checkHelp), "--expect: %s", err)
+		return usagef(cmp.Or(triage.HintOf(err), expressionHint), "--expect: %s", err)
 	}
 	return nil
 }
@@ -160,7 +166,7 @@ func (c *checkCommand) applyTLS(q *question, settings *triage.HealthCheck) error
 		settings.TLS.MinVersion = version
 	}
 	if p := q.endpoint.protocol; settings.TLS != (triage.CheckTLS{}) && !p.Encrypted() && (p != triage.HTTP || q.spec.Redirects == dialect.RedirectsJudged) {
-		return usagef("ask over https://, h2://, grpcs:// or tls://", "a %s check is not encrypted: --server-name, --verify, --cert, --key and --tls-min mean nothing to it", p)
+		return usagef("ask over https://, h2://, grpcs:// or tls://", "a check over %s is not encrypted: --server-name, --verify, --cert, --key and --tls-min mean nothing to it", p)
 	}
 	return nil
 }
@@ -177,6 +183,24 @@ func (c *checkCommand) applyConnection(_ *question, settings *triage.HealthCheck
 		}
 	}
 	return nil
+}
+
+// sourced refuses an address to ask from that is not one of this machine: it would fail each check, and no target is to blame.
+func (q *question) sourced() error {
+	if source := q.plan.Source; source.IsValid() && !ours(source) {
+		return usagef("ip address lists this machine's own", "--source: %s is not an address of this machine", source)
+	}
+	return nil
+}
+
+// ours reports whether this machine lets a program use the address as its own.
+func ours(a netip.Addr) bool {
+	socket, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(a, 0)))
+	if err != nil {
+		return !errors.Is(err, syscall.EADDRNOTAVAIL)
+	}
+	_ = socket.Close()
+	return true
 }
 
 // flagNames are the flags of triage check for keys of a health check, the longer names first.

@@ -26,6 +26,7 @@ func parseEndpoint(s string) (endpoint, error) {
 		scheme, rest = "http", s
 	}
 	protocol, err := triage.ParseProtocol(scheme)
+	s = shorten(s, 4*lineWidth)
 	if err != nil {
 		return endpoint{}, usagef("write http://, https://, h2://, h2c://, grpc://, grpcs://, tcp:// or tls:// before the address", "%q cannot be checked: %s is not a scheme of a health check", s, scheme)
 	}
@@ -42,7 +43,7 @@ func parseEndpoint(s string) (endpoint, error) {
 	}
 	if !protocol.Asks() {
 		if path != "" && path != "/" {
-			return endpoint{}, usagef("ask over http:// to check a path", "%q has a path, but a %s check sends no request", s, protocol)
+			return endpoint{}, usagef("ask over http:// to check a path", "%q has a path, but a check over %s sends no request", s, protocol)
 		}
 		return e, nil
 	}

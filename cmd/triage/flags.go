@@ -23,7 +23,12 @@ func usageError(err error) error {
 			hint = cmp.Or(configHint(command, err), command.FullPath()+" --help shows how it is called")
 		}
 	}
-	return &triage.Error{Kind: triage.KindInvalid, Message: err.Error(), Hint: cmp.Or(triage.HintOf(err), hint), Err: err}
+	message := err.Error()
+	if flag, _, missing := strings.Cut(message, ` value but got "EOL"`); missing { // kong's word for the end of the line
+		flag, _, _ = strings.Cut(flag, ": expected ")
+		message = flag + " needs a value"
+	}
+	return &triage.Error{Kind: triage.KindInvalid, Message: message, Hint: cmp.Or(triage.HintOf(err), hint), Err: err}
 }
 
 // configHint is the hint for a config file that stands where others take one: "triage validate triage.yaml".

@@ -28,7 +28,7 @@ import (
 // serveCommand runs the balancer.
 type serveCommand struct {
 	Config string `short:"c" placeholder:"FILE" help:"Config file. Default: TRIAGE_CONFIG, else ./triage.yaml, else /etc/triage/triage.yaml."`
-	Watch  bool   `help:"Reload when the config file changes. SIGHUP and triage reload work as well."`
+	Watch  bool   `help:"Reload when the config file changes, but not when only a certificate does. SIGHUP and triage reload work as well."`
 
 	logFlags
 }

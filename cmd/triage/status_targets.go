@@ -360,6 +360,10 @@ func doubt(t control.TargetStatus) string {
 	if c != nil && c.Outcome.Verdict() == triage.Neutral {
 		why += " (" + c.Outcome.String() + ")"
 	}
+	if c != nil && strings.Contains(c.Detail, "source address") {
+		return "? not trustworthy: the checks cannot be sent (" + c.Detail + "), so the state is old news. Let source_address be " +
+			"an address of the balancer's machine, of the targets' sort"
+	}
 	return "? not trustworthy: " + why + ", so the state is old news. Raise the balancer's limit of open files " +
 		"(ulimit -n, or LimitNOFILE= of systemd), or give it fewer targets"
 }

@@ -381,3 +381,16 @@ func TestBrokenAdmin(t *testing.T) {
 		}
 	}
 }
+
+// TestDoubtOfTheSource: an address that the machine does not have is cured by another one, not by more descriptors.
+func TestDoubtOfTheSource(t *testing.T) {
+	const detail = "cannot assign requested address: is the source address 203.0.113.7 one of this machine?"
+	c := &control.CheckView{Outcome: triage.OutOfResources, Detail: detail}
+	if got := doubt(control.TargetStatus{LastCheck: c}); !strings.Contains(got, detail) || !strings.Contains(got, "Let source_address be") || strings.Contains(got, "ulimit") {
+		t.Error(got)
+	}
+	c.Detail = "too many open files"
+	if got := doubt(control.TargetStatus{LastCheck: c}); !strings.Contains(got, "ulimit") {
+		t.Error(got)
+	}
+}

@@ -78,7 +78,8 @@ func Beyond(spec *dialect.Spec, h triage.HealthCheck) []string {
 		{"tls_ca_file", h.TLS.CA.File != "", can&canTrust != 0},
 		{"tls_cert_file", h.TLS.Certificate.File != "", can&canCert != 0},
 		{"tls_min_version", h.TLS.MinVersion != 0 && h.TLS.MinVersion != spec.TLS.Min, can&canCert != 0}, // who has the one has the other
-		{"proxy_protocol", h.ProxyProtocol != triage.NoProxy, spec.SendsProxy(h.ProxyProtocol)},
+		// Google's proxy-header is for all protocols but gRPC.
+		{"proxy_protocol", h.ProxyProtocol != triage.NoProxy, spec.SendsProxy(h.ProxyProtocol) && (spec.Name != triage.GCP || !h.Protocol.IsGRPC())},
 		{"source_address", h.Source.IsValid(), can&canSource != 0},
 		{"threshold_window", h.Thresholds.Window != 0, own},
 		{"hold_down", h.HoldDown.First != 0, own},

@@ -36,6 +36,11 @@ func (f *File) doubts(root *node) []fault {
 		for _, slow := range slowness(g, check) {
 			warn(at+".health_check", "shorter intervals, above all transition_interval, or a smaller threshold make it sooner", "%s", slow)
 		}
+		for _, key := range [...]string{"hold_down_limit", "hold_down_window"} {
+			if g.HealthCheck.HoldDown.First == 0 && check.get(key).written() {
+				warn(at+".health_check."+key, fmt.Sprintf("triage health-check set %s --hold-down 30s", g.Name), "%s %q means nothing in group %q, where hold_down is off", key, check.get(key).text, g.Name)
+			}
+		}
 		for _, key := range meaningless(g.HealthCheck.Protocol) {
 			// With its value, so that whoever edits it is told each time.
 			if value := check.get(key.name); value.written() {
@@ -52,17 +57,20 @@ type idleKey struct{ name, why, hint string }
 // meaningless returns the keys that mean nothing to a check of the protocol, though it may be edited to one to which they
 // do. Those that somebody relies on are errors; see [triage.HealthCheck.Validate].
 func meaningless(p triage.Protocol) []idleKey {
-	const overHTTP = "triage health-check set %s --protocol http"
+	const (
+		overHTTP = "triage health-check set %s --protocol http"
+		noReuse  = "triage health-check set %s --no-reuse-connection"
+	)
 	switch {
 	case p.IsGRPC():
 		return []idleKey{
 			{"success_codes", ": its codes are gRPC's", "triage health-check set %s --grpc-codes 0"},
-			{"reuse_connection", ": each has a connection of its own", overHTTP},
+			{"reuse_connection", ": each has a connection of its own", noReuse},
 		}
 	case p.IsHTTP2():
 		return []idleKey{
 			{"grpc_codes", ": its codes are HTTP's", "triage health-check set %s --success-codes 200"},
-			{"reuse_connection", ": each has a connection of its own", overHTTP},
+			{"reuse_connection", ": each has a connection of its own", noReuse},
 		}
 	case p.Asks():
 		return []idleKey{{"grpc_codes", ": its codes are HTTP's", "triage health-check set %s --success-codes 200"}}

@@ -215,11 +215,34 @@ func invalidEdit(faults []fault, config triage.Config) error {
 	var messages, hints []string
 	for _, f := range faults {
 		messages = append(messages, f.message)
-		if f.hint != "" {
+		if f.hint != "" && !slices.Contains(hints, f.hint) {
 			hints = append(hints, f.hint)
 		}
 	}
-	return &triage.Error{Kind: triage.KindInvalid, Message: strings.Join(messages, "; "), Hint: strings.Join(hints, "; ")}
+	return &triage.Error{Kind: triage.KindInvalid, Message: strings.Join(inPacks(messages), "; "), Hint: strings.Join(hints, "; ")}
+}
+
+// inPacks joins what is said of several keys in the same words, as it is of those of TLS.
+func inPacks(messages []string) []string {
+	const one, several = " means nothing ", " mean nothing "
+	var packed []string
+	for i := 0; i < len(messages); {
+		first := messages[i]
+		key, said, idle := strings.Cut(first, one)
+		keys := []string{key}
+		for i++; idle && i < len(messages); i++ {
+			next, alike, _ := strings.Cut(messages[i], one)
+			if alike != said {
+				break
+			}
+			keys = append(keys, next)
+		}
+		if len(keys) > 1 {
+			first = strings.Join(keys, ", ") + several + said
+		}
+		packed = append(packed, first)
+	}
+	return packed
 }
 
 // writeHealthCheck writes settings into the health_check mapping of a group, which may be missing.

@@ -127,6 +127,20 @@ func TestEditsThatOnlyAPersonCanMake(t *testing.T) {
 	}
 }
 
+// TestWrongEditsAreSaidOnce: keys of TLS come in packs, and what is wrong with them is one thing.
+func TestWrongEditsAreSaidOnce(t *testing.T) {
+	f, err := Parse("f", []byte(web+"groups:\n  - name: app\n    health_check: {protocol: https, tls_server_name: a.example, tls_verify: true, expect: tls.days_left > 3}\n"), env)
+	if err != nil {
+		t.Fatal(err)
+	}
+	protocol := "http"
+	_, err = f.setHealthCheck("app", HealthCheckEdit{Protocol: &protocol})
+	const tls = "tls_server_name, tls_verify mean nothing to a check over http, which is not encrypted"
+	if err == nil || !strings.HasPrefix(err.Error(), tls+"; expect: ") || strings.Count(triage.HintOf(err), "or remove it") != 1 {
+		t.Errorf("got %v, hint %q", err, triage.HintOf(err))
+	}
+}
+
 // TestAWrongSpliceIsNotWritten: the last line of defence is to read the result again.
 func TestAWrongSpliceIsNotWritten(t *testing.T) {
 	f, err := Parse("f", []byte(web+"groups:\n  - name: app\n"), env)

@@ -97,7 +97,7 @@ func TestChecksThatSayNothing(t *testing.T) {
 	trust.Doubted = false
 	j.tell([]triage.Transition{doubt, trust})
 	equal(t, "log", log.lines(), []string{
-		`level=ERROR msg="checks not trustworthy, the last state stays" event=1 group=app target=10.0.0.0:80 state=healthy outcome=out-of-resources cause="this machine had no file descriptor, port or memory left for the check: too many open files"`,
+		`level=ERROR msg="checks not trustworthy, the last state stays" event=1 group=app target=10.0.0.0:80 state=healthy outcome=out-of-resources cause="this machine had no file descriptor, port, memory or source address for the check: too many open files"`,
 		`level=INFO msg="checks trustworthy again" event=2 group=app target=10.0.0.0:80 state=healthy`,
 	})
 }

@@ -168,11 +168,22 @@ type kase struct {
 func newCase(x *triage.Exchange) *kase {
 	c := &kase{x: x}
 	// What the probe has written and parsed is valid; a head that was cut short leaves the answer empty.
-	c.asked, _, _ = http1.ParseRequest(x.Sent, nil, http1.Limits{})
+	c.asked, _, _ = http1.ParseRequest(inHTTP1(x.Sent, " HTTP/2\r\n", " HTTP/1.1\r\n"), nil, http1.Limits{})
 	if x.Status != 0 {
-		c.answer, _, _ = http1.ParseResponse(x.Head, nil, http1.Limits{})
+		c.answer, _, _ = http1.ParseResponse(inHTTP1(x.Head, "HTTP/2 ", "HTTP/1.1 "), nil, http1.Limits{})
 	}
 	return c
+}
+
+// inHTTP1 is a request or the head of an answer with the other version in its first line: what travels over HTTP/2 is kept
+// as text that differs in nothing else.
+func inHTTP1(text []byte, version, other string) []byte {
+	line, rest, _ := strings.Cut(string(text), "\n")
+	line += "\n"
+	if !strings.HasSuffix(line, version) && !strings.HasPrefix(line, version) {
+		return text
+	}
+	return []byte(strings.Replace(line, version, other, 1) + rest)
 }
 
 func (c *kase) header(name string) string {

@@ -13,7 +13,7 @@ var hostNotAllowed = rule{
 	title: "the application refuses the Host that the load balancer sends",
 
 	match: func(c *kase) []string {
-		if c.x.Status != 400 || c.x.Outcome != triage.CodeMismatch {
+		if c.x.Status != 400 || c.x.Outcome != triage.CodeMismatch || c.expectsTLS() || c.wantsCertificate() {
 			return nil
 		}
 		evidence := []string{c.statusLine(), "Host: " + c.host()}

@@ -20,8 +20,8 @@ func undiagnosed(c *kase) *triage.Diagnosis {
 	if c.x.Outcome == triage.GRPCMismatch {
 		seen = fmt.Sprintf("the gRPC status is %s, and that is not one of the success codes", triage.GRPCCodeText(c.x.Status))
 	}
-	if c.answersInTLS() {
-		seen = "the port answers in TLS, and this check asks " + c.plainly()
+	if asking := c.asking(); asking != "" {
+		seen = asking
 	}
 	if c.x.Detail != "" {
 		seen += " (" + c.x.Detail + ")"
@@ -76,11 +76,13 @@ var nextSteps = map[triage.Outcome]func(*kase) string{
 	},
 	triage.ConnectTimeout: always("a firewall or security group may drop it, or no machine has this address"),
 
-	triage.TLSRefused:   always("the target may want another version of TLS, a server name (SNI) or a certificate of the client"),
-	triage.TLSUntrusted: always("its certificate is shown by triage check, which also tries another root with --cacert FILE"),
+	triage.TLSRefused:   nextAfterTLSRefused,
+	triage.TLSUntrusted: nextAfterUntrusted,
 	triage.TLSNotSpoken: nextAfterNoTLS,
-	triage.TLSClosed:    always("the target may want a server name (SNI), which this check does not send, or a PROXY header"),
-	triage.TLSTimeout:   always("all workers may be busy, or the port may not speak TLS"),
+	triage.TLSClosed: func(c *kase) string {
+		return "the target may want a server name (SNI) that this check does not send, or " + c.proxyHeader()
+	},
+	triage.TLSTimeout: always("all workers may be busy, or the port may not speak TLS"),
 	triage.HTTP2NotOffered: func(c *kase) string {
 		return fmt.Sprintf("is HTTP/2 switched on in this server (in nginx, http2 on)? What it says over HTTP/1.1:\n"+
 			"    triage check https://%s/", c.x.Address)
@@ -119,6 +121,9 @@ func always(text string) func(*kase) string {
 
 // nextAfterNoTLS is for a handshake that was answered in something else.
 func nextAfterNoTLS(c *kase) string {
+	if c.speaksHTTP2() {
+		return c.inHTTP2()
+	}
 	if strings.Contains(c.x.Detail, `"HTTP/`) { // the outcome's detail quotes how the answer begins
 		return fmt.Sprintf("it answers in plain http:\n    triage check http://%s/", c.x.Address)
 	}
@@ -128,6 +133,8 @@ func nextAfterNoTLS(c *kase) string {
 // nextAfterNotHTTP is for an answer that is not HTTP of the version that was asked for.
 func nextAfterNotHTTP(c *kase) string {
 	switch {
+	case c.speaksHTTP2():
+		return c.inHTTP2()
 	case c.answersInTLS() && c.overGRPC():
 		return fmt.Sprintf("it answers in TLS:\n    triage check grpcs://%s", c.x.Address)
 	case c.answersInTLS() && c.overHTTP2():
@@ -154,20 +161,41 @@ func (c *kase) answersInTLS() bool {
 
 // nextAfterNothing is for a connection that ended without an answer.
 func nextAfterNothing(c *kase) string {
-	if c.overHTTP2() && !c.encrypted() {
-		return "this may be a crashed worker, a port that does not speak HTTP/2, or not without TLS, or one that expects a PROXY header: " +
-			"look into the target's log"
+	const look = ": look into the target's log"
+	switch {
+	case c.overHTTP2() && strings.Contains(c.x.Detail, "bytes of HTTP/2"): // the outcome's detail says that it began to speak
+		if c.x.Proxy != triage.NoProxy {
+			return "it speaks HTTP/2 and then hangs up: does it expect " + c.proxyHeader() + "? Look into the target's log"
+		}
+		return "it speaks HTTP/2 and then hangs up: a crashed worker, or a limit that the request runs into, may be behind it" + look
+	case c.overHTTP2() && !c.encrypted():
+		scheme, path := triage.H2, c.target()
+		if c.overGRPC() {
+			scheme, path = triage.GRPCS, ""
+		}
+		return "this may be a crashed worker, a port that does not speak HTTP/2, or one that expects " + c.proxyHeader() + look +
+			fmt.Sprintf(". Or it expects TLS:\n    triage check %s://%s%s", scheme, c.x.Address, path)
+	case c.encrypted() && !c.overHTTP2():
+		return "a crashed worker, or nginx's 444 for a Host that it does not know, may be behind it" + look +
+			". Or the target speaks only HTTP/2:\n    triage check h2://" + c.x.Address.String() + c.target()
+	case c.encrypted():
+		return "a crashed worker, or nginx's 444 for a Host that it does not know, may be behind it" + look
 	}
-	if c.encrypted() {
-		return "a crashed worker, or nginx's 444 for a Host that it does not know, may be behind it: look into the target's log"
-	}
-	return "this may be a crashed worker, nginx's 444 for a Host that it does not know, or a port that expects TLS " +
-		"or a PROXY header: look into the target's log"
+	return "this may be a crashed worker, nginx's 444 for a Host that it does not know, or a port that expects TLS or " +
+		c.proxyHeader() + look
 }
 
 // nextAfterCode is for a complete answer that is not a success.
 func nextAfterCode(c *kase) string {
 	switch status := c.x.Status; {
+	case c.expectsTLS():
+		return fmt.Sprintf("ask in TLS:\n    triage check https://%s%s", c.x.Address, c.target())
+	case c.wantsCertificate():
+		return showCertificate
+	case c.answersGRPC():
+		return fmt.Sprintf("it answers in gRPC:\n    triage check %s://%s", c.overTLS(triage.GRPC, triage.GRPCS), c.x.Address)
+	case status == 400 && c.x.Proxy != triage.NoProxy:
+		return "the target may not expect a PROXY header, and read it as a request: does the check pass without?"
 	case status < 300:
 		return fmt.Sprintf("if a healthy target answers so, add %d to the success codes", status)
 	case status < 400:
