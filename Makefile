@@ -7,7 +7,7 @@ TOOLS   := $(CURDIR)/.cache/bin
 MODULES := . behind behind/aws
 SYSTEMS := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64
 
-.PHONY: build demo play test check lint vet generate fuzz bench bench-check e2e dist clean
+.PHONY: build demo play test check lint vet generate fuzz bench bench-check e2e capture diagnose-score dist clean
 
 build: ## bin/triage for this machine
 	$(BUILD) -o bin/triage ./cmd/triage
@@ -48,7 +48,7 @@ $(TOOLS)/.linters: Makefile
 	touch $@
 
 generate: ## documents that are written from tables
-	go test . ./internal/control ./internal/dialect -run 'Document|Requests$$' -update
+	go test . ./internal/control ./internal/dialect ./internal/diagnose -run 'Document|Requests$$' -update
 
 FUZZTIME ?= 1m
 fuzz: ## every fuzz target for FUZZTIME
@@ -63,6 +63,12 @@ bench: ## benchmarks beside the code
 e2e: ## the story on real nginx, gunicorn, Django and PostgreSQL alone
 	sh e2e/install.sh
 	go test -count=1 -v ./e2e
+
+capture: ## records anew what real servers answer to checks and second questions (internal/diagnose/testdata); needs root, and installs what is missing with INSTALL=--install
+	sh e2e/capture.sh $(INSTALL)
+
+diagnose-score: ## how many recorded failures are diagnosed rightly: right, undecided and wrong, by stage and origin
+	@go test -count=1 -v -run '^Test(Score|Coverage)$$' ./internal/diagnose
 
 BENCH ?= -parts compare,memory,growth,https,storm -targets 1000,10000
 bench-check: ## what a check costs beside HAProxy and Caddy, and in a mass failure, into bench/results/check.md (half an hour; BENCH="-parts compare" for less)

@@ -19,9 +19,9 @@ import (
 
 // checkCommand asks a target as a load balancer does.
 type checkCommand struct {
-	URL string `arg:"" name:"URL" help:"http://, https://, h2:// or h2c:// (HTTP/2), grpc:// or grpcs://, tcp:// or tls://; or HOST:PORT/PATH; or :PORT/PATH for this machine at its own private addresses. The path of grpc:// is the service to ask about; as aws-alb, the method."`
+	URL string `arg:"" optional:"" name:"URL" help:"http://, https://, h2:// or h2c:// (HTTP/2), grpc:// or grpcs://, tcp:// or tls://; or HOST:PORT/PATH; or :PORT/PATH for this machine at its own private addresses. The path of grpc:// is the service to ask about; as aws-alb, the method. With -c, the GROUP to check; all groups if there is none."`
 
-	As            string        `placeholder:"NAME" help:"Load balancer to ask as; triage dialects lists them. Default: aws-alb, for tcp and tls aws-clb, for grpc our own."`
+	As            string        `placeholder:"NAME" help:"Load balancer to ask as; triage dialects lists them. Several as aws-alb,kubelet, or all: one table. Default: aws-alb, for tcp and tls aws-clb, for grpc our own."`
 	Path          string        `placeholder:"PATH" help:"Path to ask for, instead of the URL's."`
 	Service       string        `placeholder:"NAME" help:"Service to ask gRPC's health service about, instead of the URL's path."`
 	Host          string        `placeholder:"NAME" help:"Host header to send, where the load balancer can be told one; AWS's cannot."`
@@ -40,22 +40,34 @@ type checkCommand struct {
 	TLSMin        string        `name:"tls-min" placeholder:"V" help:"Lowest version of TLS: 1.0, 1.1, 1.2 or 1.3."`
 	ProxyProtocol string        `placeholder:"V" help:"Send a header of the PROXY protocol first: v1 or v2."`
 	Source        string        `placeholder:"ADDRESS" help:"Address of this machine to ask from."`
-	Count         int           `default:"1" placeholder:"N" help:"Check N times, a second apart."`
+	Connect       string        `xor:"tunnel" placeholder:"HOST:PORT" help:"Connect there, but ask and judge as if at the URL's address: for ssh -L, SSM, kubectl port-forward."`
+	Via           string        `xor:"tunnel" placeholder:"COMMAND" help:"Command whose input and output are the connection, as in 'ssh web1 -W %h:%p'; %h and %p are the URL's address and port."`
+	PublicHost    []string      `placeholder:"NAME" help:"Name by which visitors know the site, for second questions and cures. Default: the names in its certificate, or where it redirects."`
+	NoFollowUp    bool          `help:"Ask no second questions about a failure or a pass."`
+	Strict        bool          `help:"Exit with 1 on a pass that means little, too."`
+	Count         int           `default:"1" placeholder:"N" help:"Check N times, a second apart; with --watch, at its pace, and without end if it is not given."`
+	Watch         bool          `help:"Keep checking at the load balancer's pace, and show what it makes of the target: streak, state, latency."`
+	Interval      time.Duration `placeholder:"TIME" help:"Pace of --watch and --wait. Default: the load balancer's; --wait asks each second."`
+	Wait          time.Duration `placeholder:"TIME" help:"Ask until the load balancer would take the target into service, or the time is up."`
+	Grace         time.Duration `placeholder:"TIME" help:"With --wait: warn if it takes longer than this grace period (of ECS, of an Auto Scaling group)."`
+	Config        string        `short:"c" placeholder:"FILE" help:"Check the targets of a balancer's config file, as its groups say, from this machine."`
 	JSON          bool          `help:"Print one JSON object for each check."`
 	Verbose       bool          `short:"v" xor:"how-much" help:"Show everything that was sent and received."`
 	Quiet         bool          `short:"q" xor:"how-much" help:"Show the verdict only, on one line."`
 
 	Curl curlHabits `embed:""`
-}
 
-// grpcUnimplemented is the status of a method that a server does not have.
-const grpcUnimplemented = 12
+	given []string `kong:"-"` // names of the options that were typed
+}
 
 // checkHelp is the hint where there is no better one.
 const checkHelp = "triage check --help shows how it is called"
 
 // Run checks and reports.
 func (c *checkCommand) Run(env *environment) error {
+	if done, err := c.special(env); done || err != nil {
+		return err
+	}
 	q, err := c.question()
 	if err != nil {
 		return err
@@ -73,8 +85,8 @@ func (c *checkCommand) Run(env *environment) error {
 		if round > 0 && !sleep(env.ctx, time.Second) {
 			return env.ctx.Err()
 		}
-		for _, t := range targets {
-			code, err := q.check(env, t, r)
+		for i := range targets {
+			code, err := r.check(env, &targets[i])
 			if err != nil {
 				return err
 			}
@@ -95,6 +107,9 @@ type question struct {
 	extra    []dialect.Header // that a person wants sent, beside the load balancer's own
 	departs  []string         // options that this load balancer does not have
 	warnings []string
+	tunnel   *tunnel  // nil: connections are this machine's own
+	public   []string // names of the site that a person has given
+	once     bool     // no second questions
 }
 
 func (c *checkCommand) question() (*question, error) {
@@ -112,10 +127,10 @@ func (c *checkCommand) question() (*question, error) {
 	if err := c.Curl.answer(spec); err != nil {
 		return nil, err
 	}
-	q := &question{endpoint: e, spec: spec}
+	q := &question{endpoint: e, spec: spec, once: c.NoFollowUp}
 	settings := settingsOf(e, spec)
 	for _, apply := range []func(*question, *triage.HealthCheck) error{
-		c.applyHTTP, c.applyExpect, c.applyTLS, c.applyConnection, c.applyTimeout, c.departures,
+		c.applyHTTP, c.applyExpect, c.applyTLS, c.applyConnection, c.applyTunnel, c.applyPublic, c.applyTimeout, c.departures,
 	} {
 		if err := apply(q, &settings); err != nil {
 			return nil, err
@@ -125,24 +140,24 @@ func (c *checkCommand) question() (*question, error) {
 	if err != nil {
 		return nil, err
 	}
-	if e.protocol == triage.TCP {
-		q.warnings = append(q.warnings, "a TCP check passes as long as the port answers, also while the site throws 500s; check a path over http://")
-	}
 	q.plan = probe.Compile(q.spec, settings)
 	q.plan.KeepBody, q.plan.KeepTLS = 64<<10, true
 	if roots != nil {
 		q.plan.Roots = roots
 	}
 	q.plan.Extra = q.extra
-	return q, nil
+	return q, q.tunnel.suits(q.plan)
 }
 
 // checkTarget is one address to ask.
 type checkTarget struct {
-	key     triage.Key
-	took    time.Duration // to resolve the name; negative if there was none
-	compare []netip.Addr  // this machine's private addresses, if a loopback address was asked for
-	fault   *triage.Exchange
+	key      triage.Key
+	took     time.Duration // to resolve the name; negative if there was none
+	compare  []netip.Addr  // this machine's private addresses, if a loopback address was asked for
+	loopback netip.Addr    // its other way in, if the address is this machine's own; else not valid
+	other    netip.Addr    // the name's address of the other family, if there are both; else not valid
+	doubted  bool          // a pass was looked into already
+	fault    *triage.Exchange
 }
 
 // resolve finds the addresses to ask.
@@ -155,7 +170,7 @@ func (q *question) resolve(env *environment) ([]checkTarget, error) {
 		}
 		var targets []checkTarget
 		for _, a := range own {
-			targets = append(targets, newCheckTarget(a, e.port))
+			targets = append(targets, q.newTarget(env, a))
 		}
 		return targets, nil
 	}
@@ -166,8 +181,8 @@ func (q *question) resolve(env *environment) ([]checkTarget, error) {
 		if !q.reaches(a) {
 			return nil, usagef("ask from an address of the same sort", "%s cannot be asked from %s: one is an IPv4 address, the other is not", a, q.plan.Source)
 		}
-		t := newCheckTarget(a, e.port)
-		if a == netip.IPv6Loopback() || a == netip.AddrFrom4([4]byte{127, 0, 0, 1}) {
+		t := q.newTarget(env, a)
+		if a == loopbackOf(a) && q.tunnel == nil {
 			t.compare = env.addresses()
 		}
 		return []checkTarget{t}, nil
@@ -183,9 +198,21 @@ func (q *question) reaches(a netip.Addr) bool {
 // anywhere lets a person ask what triage serve would not: a link-local address, a metadata service.
 var anywhere = triage.AddressPolicy{Allowed: []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0")}}
 
-func newCheckTarget(a netip.Addr, port uint16) checkTarget {
-	ap := netip.AddrPortFrom(a, port)
-	return checkTarget{key: triage.Key{Target: triage.TargetID(ap.String()), Address: ap}, took: -1}
+func (q *question) newTarget(env *environment, a netip.Addr) checkTarget {
+	ap := netip.AddrPortFrom(a, q.endpoint.port)
+	t := checkTarget{key: triage.Key{Target: triage.TargetID(ap.String()), Address: ap}, took: -1}
+	if q.tunnel == nil && a != loopbackOf(a) && (a.IsLoopback() || slices.Contains(env.addresses(), a)) {
+		t.loopback = loopbackOf(a)
+	}
+	return t
+}
+
+// loopbackOf is the usual loopback address of an address's family.
+func loopbackOf(a netip.Addr) netip.Addr {
+	if a.Is4() {
+		return netip.AddrFrom4([4]byte{127, 0, 0, 1})
+	}
+	return netip.IPv6Loopback()
 }
 
 // resolveName asks the system's resolver. Most load balancers ask addresses, and never send the name itself.
@@ -199,7 +226,7 @@ func (q *question) resolveName(env *environment) ([]checkTarget, error) {
 	if env.ctx.Err() != nil {
 		return nil, env.ctx.Err()
 	}
-	if dns, ok := errors.AsType[*net.DNSError](err); ok && dns.IsNotFound {
+	if dns, ok := errors.AsType[*net.DNSError](err); ok && dns.IsNotFound && q.tunnel == nil {
 		id := triage.TargetID(net.JoinHostPort(e.host, fmt.Sprint(e.port)))
 		x := &triage.Exchange{Key: triage.Key{Target: id}, Dialect: q.spec.Name, Started: start, Took: took, Timing: triage.NoTiming(), Outcome: triage.ResolveFailed}
 		return []checkTarget{{key: x.Key, took: took, fault: x}}, nil
@@ -210,18 +237,22 @@ func (q *question) resolveName(env *environment) ([]checkTarget, error) {
 	for i := range addresses {
 		addresses[i] = addresses[i].Unmap()
 	}
+	all := slices.Clone(addresses)
 	addresses = slices.DeleteFunc(addresses, func(a netip.Addr) bool { return !q.reaches(a) })
 	if len(addresses) == 0 {
 		return nil, usagef("ask from an address of the other sort", "%s has no address that can be asked from %s", e.host, q.plan.Source)
 	}
 	// IPv4 first: targets are registered by IPv4 address unless somebody chose otherwise.
 	slices.SortStableFunc(addresses, func(a, b netip.Addr) int { return cmp.Compare(a.BitLen(), b.BitLen()) })
-	t := newCheckTarget(addresses[0], e.port)
+	t := q.newTarget(env, addresses[0])
 	t.took = took
+	if other := slices.IndexFunc(all, func(a netip.Addr) bool { return a.Is4() != addresses[0].Is4() }); other >= 0 && q.tunnel == nil {
+		t.other = all[other]
+	}
 	if q.plan.Named() {
 		t.key.Target = triage.TargetID(net.JoinHostPort(e.host, fmt.Sprint(e.port)))
 	}
-	if addresses[0].IsLoopback() {
+	if addresses[0].IsLoopback() && q.tunnel == nil {
 		t.compare = env.addresses()
 	} else if len(addresses) > 1 {
 		q.warnings = append(q.warnings, fmt.Sprintf("%s has %d addresses; %s was asked", e.host, len(addresses), addresses[0]))
@@ -229,64 +260,59 @@ func (q *question) resolveName(env *environment) ([]checkTarget, error) {
 	return []checkTarget{t}, nil
 }
 
-// check asks one target, prints the verdict at once, and then finds out why.
-func (q *question) check(env *environment, t checkTarget, r *checkReport) (code int, err error) {
-	x := t.fault
-	if x == nil {
-		x = probe.Do(env.ctx, q.plan, t.key, anywhere)
-		if t.took >= 0 {
-			x.Timing[triage.PhaseResolve] = t.took
-		}
+// ask asks one target, once. An error means that there is no verdict, by no fault of the target.
+func (q *question) ask(ctx context.Context, t *checkTarget) (*triage.Exchange, error) {
+	if t.fault != nil {
+		return t.fault, nil
 	}
-	if env.ctx.Err() != nil {
-		return 0, env.ctx.Err()
+	x, err := q.put(ctx, q.plan, t.key)
+	if err != nil {
+		return nil, err
 	}
-	r.verdict(x)
+	if t.took >= 0 {
+		x.Timing[triage.PhaseResolve] = t.took
+	}
+	return x, ctx.Err()
+}
+
+// put asks by a plan, through the tunnel if there is one.
+func (q *question) put(ctx context.Context, plan *probe.Plan, key triage.Key) (*triage.Exchange, error) {
+	if q.tunnel == nil {
+		return probe.Do(ctx, plan, key, anywhere), nil
+	}
+	return q.tunnel.do(ctx, plan, key)
+}
+
+// warn says what a person should know about an exchange that no diagnosis says.
+func (q *question) warn(ctx context.Context, x *triage.Exchange, t *checkTarget) []string {
 	warnings := slices.Clone(q.warnings)
 	if name, ok := diagnose.LoadBalancer(x); ok {
 		warnings = append(warnings, fmt.Sprintf("Server: %s means that you asked the load balancer itself; its health check asks the targets behind it", name))
 	}
-	if x.Outcome == triage.Matched && x.GRPC != nil && x.GRPC.Status == grpcUnimplemented {
-		warnings = append(warnings, fmt.Sprintf("12 UNIMPLEMENTED passes, and every gRPC server answers so that does not know the method, a sick one too; let the load balancer ask the health service for 0, as in triage check --as %s --success-codes 0 %s://%s/grpc.health.v1.Health/Check", q.spec.Name, q.endpoint.protocol, x.Key.Address))
-	}
-	if w := q.compareOwn(env, x, t.compare); w != "" {
+	if w := q.tunnel.doubt(x); w != "" {
 		warnings = append(warnings, w)
 	}
-	d := q.explain(env.ctx, x, t.key, r)
-	if env.ctx.Err() != nil {
-		return 0, env.ctx.Err()
+	if q.once {
+		return warnings
 	}
-	if err := r.rest(x, d, warnings); err != nil {
-		return 0, err
+	if w := q.compareOwn(ctx, x, t.compare); w != "" {
+		warnings = append(warnings, w)
 	}
-	switch x.Outcome.Verdict() {
-	case triage.Pass:
-		return exitOK, nil
-	case triage.Fail:
-		return exitUnhealthy, nil
-	}
-	return exitFault, nil
-}
-
-// explain finds out why a check failed. It asks second questions only if somebody will see the answers.
-func (q *question) explain(ctx context.Context, x *triage.Exchange, key triage.Key, r *checkReport) *triage.Diagnosis {
-	if !r.explains() {
-		return nil
-	}
-	return diagnose.Ask(ctx, x, func(ctx context.Context, second diagnose.Question) *triage.Exchange {
-		return probe.Do(ctx, q.plan.With(second.Host, second.Headers...), key, anywhere)
-	})
+	return warnings
 }
 
 // compareOwn asks this machine's own addresses what a loopback address was asked, and says how they differ: a
 // load balancer never asks 127.0.0.1. It is silent if one of them answers alike, since a machine has bridges and
 // other interfaces that no load balancer knows.
-func (q *question) compareOwn(env *environment, x *triage.Exchange, own []netip.Addr) string {
+func (q *question) compareOwn(ctx context.Context, x *triage.Exchange, own []netip.Addr) string {
 	var differing, addresses []string
 	for _, a := range own {
 		key := x.Key
 		key.Address = netip.AddrPortFrom(a, key.Address.Port())
-		other := probe.Do(env.ctx, q.plan, key, anywhere)
+		other := probe.Do(ctx, q.plan, key, anywhere)
+		if ctx.Err() != nil {
+			return ""
+		}
 		if other.Outcome == x.Outcome && other.Status == x.Status {
 			return ""
 		}

@@ -1,7 +1,10 @@
 package main
 
 import (
+	"cmp"
+	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -9,7 +12,6 @@ import (
 
 	"github.com/triage-lb/triage"
 	"github.com/triage-lb/triage/internal/diagnose"
-	"github.com/triage-lb/triage/internal/dialect"
 )
 
 // checkReport writes what a check found: the verdict at once, the rest when it is known.
@@ -17,6 +19,67 @@ type checkReport struct {
 	command  *checkCommand
 	question *question
 	out, err *terminal
+	limited  bool // it is said what a check from here cannot see
+}
+
+// check asks one target, prints the verdict at once, and then finds out why. If it is interrupted after the verdict, it
+// prints what is known by then.
+func (r *checkReport) check(env *environment, t *checkTarget) (code int, err error) {
+	q := r.question
+	x, err := q.ask(env.ctx, t)
+	if err != nil {
+		return 0, err
+	}
+	r.verdict(x)
+	found := r.inquire(env.ctx, x, t)
+	warnings := q.warn(env.ctx, x, t)
+	if q.endpoint.protocol == triage.TCP && len(found.doubts) == 0 {
+		warnings = append(warnings, "a TCP check passes as long as the port answers, also while the site throws 500s; check a path over http://")
+	}
+	if err := cmp.Or(r.rest(x, found, warnings), env.ctx.Err()); err != nil {
+		return 0, err
+	}
+	switch x.Outcome.Verdict() {
+	case triage.Pass:
+		if r.command.Strict && len(found.doubts) > 0 {
+			return exitUnhealthy, nil
+		}
+		return exitOK, nil
+	case triage.Fail:
+		return exitUnhealthy, nil
+	}
+	return exitFault, nil
+}
+
+// inquire asks second questions if somebody will see the answers, and about a pass only once.
+func (r *checkReport) inquire(ctx context.Context, x *triage.Exchange, t *checkTarget) findings {
+	passed := x.Outcome.Verdict() == triage.Pass
+	if r.command.Quiet && !r.command.JSON && !(passed && r.command.Strict) || passed && t.doubted {
+		return findings{}
+	}
+	defer r.waiting()()
+	found := r.question.inquire(ctx, x, t)
+	t.doubted = t.doubted || passed
+	return found
+}
+
+// waiting tells somebody who waits for the answers to second questions what for, until the func that it returns is called.
+func (r *checkReport) waiting() (done func()) {
+	if !r.err.colour { // nobody sits there, or the line could not be taken back
+		return func() {}
+	}
+	const patience = time.Second
+	told := make(chan struct{})
+	timer := time.AfterFunc(patience, func() {
+		defer close(told)
+		r.err.printf("%s", r.err.dim("asking on to find out why, 10 s at most; Ctrl-C keeps the verdict"))
+	})
+	return func() {
+		if !timer.Stop() {
+			<-told
+			r.err.printf("\r\x1b[K")
+		}
+	}
 }
 
 var verdictWords = map[triage.Verdict]string{triage.Pass: "HEALTHY", triage.Fail: "UNHEALTHY", triage.Neutral: "NO VERDICT"}
@@ -45,16 +108,17 @@ func (r *checkReport) verdict(x *triage.Exchange) {
 	r.out.printf("%s%s  %s  %s\n", word, as, r.out.safe(target), r.out.safe(result))
 }
 
-// explains reports whether the report shows why a check failed.
-func (r *checkReport) explains() bool { return r.command.JSON || !r.command.Quiet }
-
 // rest prints everything that follows the verdict.
-func (r *checkReport) rest(x *triage.Exchange, d *triage.Diagnosis, warnings []string) error {
+func (r *checkReport) rest(x *triage.Exchange, found findings, warnings []string) error {
 	if r.command.JSON {
-		return r.json(x, d, warnings)
+		return r.json(x, found, warnings)
 	}
-	if !r.command.Quiet {
-		r.explain(x, d)
+	if r.command.Quiet {
+		for _, d := range found.doubts {
+			warnings = append(warnings, d.Title)
+		}
+	} else {
+		r.explain(x, found)
 	}
 	for _, w := range warnings {
 		r.err.printf("%s\n", wrap("triage: warning: "+r.err.safe(w), lineWidth, "  "))
@@ -62,7 +126,7 @@ func (r *checkReport) rest(x *triage.Exchange, d *triage.Diagnosis, warnings []s
 	return nil
 }
 
-func (r *checkReport) explain(x *triage.Exchange, d *triage.Diagnosis) {
+func (r *checkReport) explain(x *triage.Exchange, found findings) {
 	for _, option := range r.question.departs {
 		r.paragraph("Altered", string(r.question.spec.Name)+" itself has no "+option)
 	}
@@ -80,31 +144,110 @@ func (r *checkReport) explain(x *triage.Exchange, d *triage.Diagnosis) {
 	if x.Outcome == triage.RedirectElsewhere {
 		r.paragraph("Next", "check the page that it redirects to by itself")
 	}
-	if d == nil {
-		return
-	}
-	if d.Code == diagnose.Undiagnosed {
+	if d := found.diagnosis; d != nil && d.Code == diagnose.Undiagnosed {
 		r.unexplained(x, d)
-		return
+	} else if d != nil {
+		if d.Certainty != triage.Proved && x.Detail+diagnose.Says(x) != "" {
+			r.paragraph("Seen", x.Outcome.Info().Sentence+detail(x)+says(x))
+		}
+		r.diagnosis(d)
 	}
-	label := "Cause"
-	if d.Certainty != triage.Proved {
-		label = "Probably"
+	for _, d := range found.doubts {
+		r.doubt(d)
 	}
-	r.paragraph(label, d.Cause)
-	r.paragraph("Proof", d.Proof)
-	r.paragraph("Fix", d.Fix)
+	if !r.limited {
+		r.paragraph("Note", r.untested(x))
+		r.limited = r.untested(x) != ""
+	}
 }
 
-// unexplained prints what was seen of a failure that nobody can explain, and where to look next.
-func (r *checkReport) unexplained(x *triage.Exchange, d *triage.Diagnosis) {
-	seen := d.Cause
-	if words := diagnose.Says(x); words != "" {
-		seen += "; it says " + quoted(words)
+// diagnosis prints a cause and its cure, and what else it may be.
+func (r *checkReport) diagnosis(d *triage.Diagnosis) {
+	cause, proof := "Probably", "Asked"
+	if d.Certainty == triage.Proved {
+		cause, proof = "Cause", "Proof"
 	}
-	r.paragraph("Seen", seen)
+	r.paragraph(cause, d.Cause)
+	r.paragraph(proof, d.Proof)
+	r.paragraph("Or", candidates(d))
+	r.paragraph("Fix", d.Fix)
+	r.paragraph("Wrong fix", d.WrongFix)
+}
+
+// unexplained prints what was seen of a failure that has no certain cause: what it may be and what would decide, or where
+// to look next.
+func (r *checkReport) unexplained(x *triage.Exchange, d *triage.Diagnosis) {
+	r.paragraph("Seen", d.Cause+says(x))
 	r.paragraph("Asked", strings.Join(d.Asked, "\n"))
-	r.paragraph("Next", diagnose.Next(x))
+	r.paragraph("Could be", candidates(d))
+	decide := d.Decides
+	if r.wantsName(d) {
+		decide = append(slices.Clone(decide), "ask again with --public-host and the name by which visitors know the site: triage then tries that name as Host by itself")
+	}
+	r.paragraph("Decide", strings.Join(decide, "\n"))
+	if len(decide) == 0 {
+		r.paragraph("Next", diagnose.Next(x))
+	}
+}
+
+// wantsName reports whether a name of the site, which nobody has told, would decide between the causes.
+func (r *checkReport) wantsName(d *triage.Diagnosis) bool {
+	if r.command == nil || r.command.NoFollowUp || len(r.question.public) > 0 {
+		return false
+	}
+	return slices.ContainsFunc(d.Candidates, func(code string) bool {
+		e, ok := diagnose.Lookup(code)
+		return ok && e.Stage == diagnose.StageHost
+	})
+}
+
+// candidates are the causes that the evidence allows, the likeliest first, with the codes that triage explain takes.
+func candidates(d *triage.Diagnosis) string {
+	var lines []string
+	for _, code := range d.Candidates {
+		line := code
+		if e, ok := diagnose.Lookup(code); ok && !strings.Contains(e.Title, "{") {
+			line = fmt.Sprintf("%s (%s)", e.Title, code)
+		}
+		if len(d.Candidates) > 1 {
+			line = fmt.Sprintf("%d. %s", len(lines)+1, line)
+		}
+		lines = append(lines, wrap(line, lineWidth-labelWidth, "   "))
+	}
+	return strings.Join(lines, "\n")
+}
+
+// doubt prints why a pass means little, and the beginning of what to do.
+func (r *checkReport) doubt(d *triage.Diagnosis) {
+	const most = 4 // lines of the fix
+	lines := []string{d.Title}
+	if d.Proof != "" {
+		lines = append(lines, d.Proof)
+	}
+	if d.Fix != "" {
+		fix := strings.Split(d.Fix, "\n")
+		shown := fix[:min(most, len(fix))]
+		if last := len(shown) - 1; len(fix) > most && strings.HasSuffix(shown[last], ":") { // it leads to what is cut off
+			shown = shown[:last]
+		}
+		lines = append(lines, shown...)
+		if len(fix) > most {
+			lines = append(lines, "triage explain "+d.Code+" says all of it")
+		}
+	}
+	r.paragraph("Warning", strings.Join(lines, "\n"))
+}
+
+// untested says what a check from here cannot see, where that may be taken for tested or for the target's fault; else "".
+func (r *checkReport) untested(x *triage.Exchange) string {
+	if x.Outcome != triage.ConnectTimeout && x.Outcome.Verdict() != triage.Pass {
+		return ""
+	}
+	from := "asked from this machine"
+	if r.question.tunnel != nil {
+		from = "asked through " + r.question.tunnel.flag()
+	}
+	return from + ": security groups, ACLs and routes of the load balancer were not tested"
 }
 
 // over says how the target was asked where that is not seen from its address: the version of HTTP that it has chosen, what
@@ -156,8 +299,12 @@ func (r *checkReport) certificate(x *triage.Exchange) string {
 		subject = strings.Join(f.Names, " ") // often all there is, in certificates of today
 	}
 	text := fmt.Sprintf("%s; %s, issued by %s, %s", f.Version, shorten(subject, lineWidth), shorten(f.Issuer, lineWidth), remaining(x.Started, f))
-	if f.Untrusted != "" && x.Outcome != triage.TLSUntrusted {
-		text += fmt.Sprintf("\n%s does not verify it: %s", r.question.spec.Name, f.Untrusted)
+	if f.Untrusted != "" {
+		attitude := "does not verify it"
+		if x.Outcome == triage.TLSUntrusted {
+			attitude = "refuses it"
+		}
+		text += fmt.Sprintf("\n%s %s: %s", r.question.spec.Name, attitude, f.Untrusted)
 	}
 	return text
 }
@@ -240,6 +387,15 @@ func briefResult(x *triage.Exchange) string {
 	return x.Outcome.String()
 }
 
+// says is what the answer itself says, behind a semicolon; "" if it says nothing that can be shown in short.
+func says(x *triage.Exchange) string {
+	words := diagnose.Says(x)
+	if words == "" {
+		return ""
+	}
+	return "; it says " + quoted(words)
+}
+
 func detail(x *triage.Exchange) string {
 	if x.Detail == "" {
 		return ""
@@ -272,74 +428,6 @@ func (r *checkReport) lines(prefix, text string) {
 		line = strings.TrimSuffix(line, "\r")
 		r.out.printf("%s\n", strings.TrimRight(prefix+r.out.safe(line), " "))
 	}
-}
-
-// checkJSON is the contract of triage check --json: fields are only ever added.
-type checkJSON struct {
-	Schema    string             `json:"schema"`
-	At        time.Time          `json:"at"`
-	Took      float64            `json:"took_ms"`
-	Target    string             `json:"target"`
-	Address   string             `json:"address,omitempty"` // that was asked; of the last request, where redirects were followed
-	Dialect   triage.Dialect     `json:"dialect"`
-	Altered   []string           `json:"altered,omitempty"` // options that the load balancer does not have
-	Healthy   bool               `json:"healthy"`
-	Outcome   triage.Outcome     `json:"outcome"`
-	Detail    string             `json:"detail,omitempty"`
-	Status    int                `json:"status,omitempty"`
-	Reason    dialect.Words      `json:"reason"`
-	Sent      *string            `json:"sent,omitempty"`
-	SentBytes *string            `json:"sent_base64,omitempty"`
-	Received  receivedJSON       `json:"received"`
-	Assumed   []string           `json:"assumed"`
-	Phases    map[string]float64 `json:"phases"`              // milliseconds
-	Redirects []string           `json:"redirects,omitempty"` // the URLs that were followed, in order
-	TLS       *triage.TLSFacts   `json:"tls,omitempty"`
-	GRPC      *triage.GRPCFacts  `json:"grpc,omitempty"`
-	Warnings  []string           `json:"warnings"`
-	Diagnosis *triage.Diagnosis  `json:"diagnosis,omitempty"`
-}
-
-type receivedJSON struct {
-	Head      *string `json:"head,omitempty"`
-	HeadBytes *string `json:"head_base64,omitempty"`
-	Body      *string `json:"body,omitempty"`
-	BodyBytes *string `json:"body_base64,omitempty"`
-	Truncated bool    `json:"truncated"`
-}
-
-func (r *checkReport) json(x *triage.Exchange, d *triage.Diagnosis, warnings []string) error {
-	report := checkJSON{
-		Schema:    "triage.check/1",
-		At:        x.Started,
-		Took:      float64(x.Took.Microseconds()) / 1000,
-		Target:    r.target(x),
-		Dialect:   x.Dialect,
-		Altered:   r.question.departs,
-		Healthy:   x.Outcome.Verdict() == triage.Pass,
-		Outcome:   x.Outcome,
-		Detail:    x.Detail,
-		Status:    x.Status,
-		Reason:    r.question.spec.WordsFor(x),
-		Received:  receivedJSON{Truncated: x.Truncated},
-		Assumed:   append([]string{}, r.question.spec.Assumed()...),
-		Phases:    map[string]float64{},
-		Redirects: x.Redirects,
-		TLS:       x.TLS,
-		GRPC:      x.GRPC,
-		Warnings:  append([]string{}, warnings...),
-		Diagnosis: d,
-	}
-	if x.Address.IsValid() {
-		report.Address = x.Address.String()
-	}
-	report.Sent, report.SentBytes = exactText(x.Sent)
-	report.Received.Head, report.Received.HeadBytes = exactText(x.Head)
-	report.Received.Body, report.Received.BodyBytes = exactText(x.Body)
-	for phase, took := range x.Timing.All {
-		report.Phases[phase.String()] = float64(took.Microseconds()) / 1000
-	}
-	return printJSON(r.out.w, report)
 }
 
 // lineWidth is how wide what we print may be, whatever the terminal is.

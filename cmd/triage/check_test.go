@@ -146,7 +146,7 @@ func TestCheckJSON(t *testing.T) {
 	if want := "GET /health_check HTTP/1.1\r\nhost: " + address + "\r\nUser-Agent: ELB-HealthChecker/1.0\r\nAccept: */*\r\nConnection: keep-alive\r\n\r\n"; got.Sent != want {
 		t.Errorf("sent %q", got.Sent)
 	}
-	if got.Diagnosis == nil || got.Diagnosis.Code != "host-not-allowed" || got.Diagnosis.Certainty != triage.Proved || len(got.Diagnosis.Asked) != 1 {
+	if got.Diagnosis == nil || got.Diagnosis.Code != "host-not-allowed" || got.Diagnosis.Certainty != triage.Proved || len(got.Diagnosis.Asked) != 3 {
 		t.Errorf("diagnosis %+v", got.Diagnosis)
 	}
 	for _, phase := range []string{"connect", "first_byte", "body"} {
@@ -198,12 +198,12 @@ func TestCheckOutcomes(t *testing.T) {
 		{"--as clb --success-codes 200,204 " + plain + "/no-content", 0, "aws-clb (altered)", ""},
 		{plain + "/moved", 1, "302", ""}, // and not followed
 		{plain + "/elb", 1, "503", "you asked the load balancer itself"},
-		{"tcp://" + plain, 0, "HEALTHY    aws-clb  " + plain, "also while the site throws 500s"},
+		{"-q tcp://" + plain, 0, "HEALTHY    aws-clb  " + plain, "also while the site throws 500s"},
 		{"tls://" + plain, 1, "tls-not-spoken", ""},
 		{"tls://127.0.1.5:" + portOf(overTLS), 1, "refused", ""},
 		{"--path /no-content " + plain, 1, "204", ""},
 		{"--timeout 50ms " + plain, 0, "aws-alb (altered)", ""},
-		{"http://127.0.1.5:1/", 1, "nothing listens on this port", ""},
+		{"http://127.0.1.5:1/", 1, "on 127.0.1.5 port 1", ""},
 		{"http://no-such-name.invalid/", 1, "resolve", ""},
 		{"--count 2 -q " + plain, 0, "HEALTHY", ""},
 	} {
@@ -314,9 +314,9 @@ func TestCheckInterrupted(t *testing.T) {
 
 // TestUndiagnosedSaysWhatWasSeen: nothing is invented.
 func TestUndiagnosedSaysWhatWasSeen(t *testing.T) {
-	address := serveOn(t, "127.0.1.5", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(500) }))
+	address := serveOn(t, "127.0.1.5", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(418) }))
 	r := runTriage(t, nil, "check", address)
-	if want := "Seen       the answer is 500 Internal Server Error, and that is not one of the\n"; !strings.Contains(r.stdout, want) || strings.Contains(r.stdout, "Cause") || strings.Contains(r.stdout, "Fix") {
+	if want := "Seen       the answer is 418 I'm a teapot, and that is not one of the success\n"; !strings.Contains(r.stdout, want) || strings.Contains(r.stdout, "Cause") || strings.Contains(r.stdout, "Fix") {
 		t.Errorf("stdout:\n%s", r.stdout)
 	}
 	if strings.Contains(r.stdout, diagnose.Undiagnosed) {
@@ -368,7 +368,7 @@ func TestURLWithinAQuery(t *testing.T) {
 	asked := make(chan string, 1)
 	address := serveOn(t, "127.0.1.5", http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { asked <- r.RequestURI }))
 	const path = "/login?next=http://x/"
-	if r := runTriage(t, nil, "check", address+path); r.code != exitOK {
+	if r := runTriage(t, nil, "check", "--no-follow-up", address+path); r.code != exitOK {
 		t.Fatalf("exit %d\n%s%s", r.code, r.stdout, r.stderr)
 	}
 	if got := <-asked; got != path {
@@ -378,7 +378,7 @@ func TestURLWithinAQuery(t *testing.T) {
 
 // TestUndiagnosedHasEveryField: a program that reads the lists must not meet null.
 func TestUndiagnosedHasEveryField(t *testing.T) {
-	address := serveOn(t, "127.0.1.5", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(500) }))
+	address := serveOn(t, "127.0.1.5", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(418) }))
 	r := runTriage(t, nil, "check", "--json", address)
 	for _, want := range []string{`"candidates": []`, `"asked": []`, `"proof": ""`, `"fix": ""`, `"code": "undiagnosed"`} {
 		if !strings.Contains(r.stdout, want) {

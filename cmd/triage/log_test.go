@@ -41,7 +41,7 @@ func TestLogLetsNoEscapeThrough(t *testing.T) {
 			if err != nil {
 				return
 			}
-			_, _ = io.WriteString(c, "HTTP/1.1 500 \u009b31mowned \x9b\xc3\xa9\u202e\r\nContent-Length: 0\r\n\r\n")
+			_, _ = io.WriteString(c, "HTTP/1.1 418 \u009b31mowned \x9b\xc3\xa9\u202e\r\nContent-Length: 0\r\n\r\n")
 			_, _ = io.Copy(io.Discard, c) // until the checker closes
 			c.Close()
 		}

@@ -48,6 +48,7 @@ type commands struct {
 	Reload      reloadCommand      `cmd:"" help:"Make a running balancer read its config file again."`
 	Validate    validateCommand    `cmd:"" help:"Read a config file and say what is wrong with it."`
 	Check       checkCommand       `cmd:"" help:"Check a target as a load balancer does, and explain."`
+	Explain     explainCommand     `cmd:"" help:"Say what is behind a failure: a code, a console's words, or a pasted answer."`
 	Dialects    dialectsCommand    `cmd:"" help:"Show how each load balancer asks and judges, and how that is known."`
 	Listen      listenCommand      `cmd:"" help:"Show what a load balancer's health check sends."`
 	Guard       guardCommand       `cmd:"" help:"Stand in front of an application and answer checks properly."`

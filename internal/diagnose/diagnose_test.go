@@ -52,12 +52,12 @@ const (
 // server answers second questions: by Host, or by a header that was added; "" stands for everything else.
 type server map[string]string
 
-func (s server) ask(_ context.Context, q Question) *triage.Exchange {
-	answer, known := s[q.String()]
+func (s server) ask(_ context.Context, v dialect.Variation) *triage.Exchange {
+	answer, known := s[v.String()]
 	if !known {
 		answer = s[""]
 	}
-	return exchange(plan.With(q.Host, q.Headers...), answer)
+	return exchange(plan.Vary(v), answer)
 }
 
 func TestDiagnoses(t *testing.T) {
@@ -73,13 +73,13 @@ func TestDiagnoses(t *testing.T) {
 	}{
 		"nginx redirects": {
 			server: server{"": nginx301, "X-Forwarded-Proto: https": ok},
-			code:   "redirect-to-https", certainty: triage.Proved, asked: 1,
+			code:   "redirect-to-https", certainty: triage.Proved, asked: 3,
 			cause: "nginx redirects plain http to https", proof: "the same request with X-Forwarded-Proto: https: 200",
 			fix: "\n    if ($uri = /health_check) { break; }\n",
 		},
 		"nginx redirects, and Django refuses behind it": {
 			server: server{"": nginx301, "X-Forwarded-Proto: https": django400},
-			code:   "redirect-to-https", certainty: triage.Proved, asked: 1,
+			code:   "redirect-to-https", certainty: triage.Proved, asked: 3,
 			cause: "nginx", proof: "400, no longer this redirect",
 			fix: "break",
 		},
@@ -90,46 +90,46 @@ func TestDiagnoses(t *testing.T) {
 		},
 		"nginx redirects, and the application wants a login": {
 			server: server{"": nginx301, "X-Forwarded-Proto: https": otherPlace},
-			code:   "redirect-to-https", certainty: triage.Proved, asked: 1,
+			code:   "redirect-to-https", certainty: triage.Proved, asked: 3,
 			cause: "nginx", proof: "302, no longer this redirect, but the next thing to look at", fix: "break",
 		},
 		"Django redirects": {
 			server: server{"": djangoSSL, "X-Forwarded-Proto: https": ok},
-			code:   "redirect-to-https", certainty: triage.Proved, asked: 1,
+			code:   "redirect-to-https", certainty: triage.Proved, asked: 3,
 			cause: "Django (SECURE_SSL_REDIRECT)", proof: "200", fix: `SECURE_REDIRECT_EXEMPT = [r"^health_check$"]`,
 		},
 		"a redirect to somewhere else": {
-			server: server{"": otherPlace},
+			server: server{"": strings.Replace(otherPlace, "/login", "/en/", 1)},
 			code:   Undiagnosed, certainty: triage.Unknown, cause: "302 Found",
 		},
 		"Django refuses the Host": {
 			server: server{"": django400, "Host localhost": ok},
-			code:   "host-not-allowed", certainty: triage.Proved, asked: 1,
+			code:   "host-not-allowed", certainty: triage.Proved, asked: 3,
 			cause: `Django refuses Host "127.0.1.13:20000" (ALLOWED_HOSTS)`, proof: "the same request with Host localhost: 200",
 			fix: "ALLOWED_HOSTS.append",
 		},
 		"Django refuses every Host that we know": {
 			server: server{"": django400},
-			code:   "host-not-allowed", certainty: triage.Likely, asked: 2,
+			code:   "host-not-allowed", certainty: triage.Likely, asked: 4,
 			cause: "Django refuses Host", proof: "none yet", fix: "ALLOWED_HOSTS",
 		},
 		"somebody refuses the Host": {
 			server: server{"": bare400, "Host localhost": ok},
-			code:   "host-not-allowed", certainty: triage.Proved, asked: 1,
+			code:   "host-not-allowed", certainty: triage.Proved, asked: 4,
 			cause: `the application refuses Host "127.0.1.13:20000"`, proof: "Host localhost: 200", fix: "/health_check",
 		},
 		"a 400 for another reason": {
 			server: server{"": bare400},
-			code:   Undiagnosed, certainty: triage.Unknown, asked: 2, cause: "400 Bad Request",
+			code:   Undiagnosed, certainty: triage.Unknown, asked: 3, cause: "400 Bad Request",
 		},
 		"closed at once": {
 			server: server{"": ""},
-			code:   Undiagnosed, certainty: triage.Unknown, cause: "closed without a complete answer",
+			code:   Undiagnosed, certainty: triage.Unknown, asked: 4, cause: "closed without a complete answer",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			x := exchange(plan, c.server[""])
-			d := Ask(context.Background(), x, c.server.ask)
+			d := Ask(context.Background(), x, Means{Ask: c.server.ask})
 			if d.Code != c.code || d.Certainty != c.certainty || len(d.Asked) != c.asked {
 				t.Errorf("%s, %s, asked %q; want %s, %s, %d questions", d.Code, d.Certainty, d.Asked, c.code, c.certainty, c.asked)
 			}
@@ -192,7 +192,7 @@ func TestOnlyTheCodeOfARedirectCounts(t *testing.T) {
 	c.Protocol, c.Path, c.SuccessCodes = triage.HTTP, "/health_check", triage.MatchCodes(200, 399)
 	lenient := probe.Compile(dialect.Get(triage.AWSALB), c)
 	d := Look(exchange(lenient, strings.Replace(captured(t, "nginx-301.http"), "Content-Length: ", "Content-Length: 9", 1)))
-	if d == nil || d.Code != Undiagnosed || !strings.Contains(d.Cause, "the connection ended before the body") {
+	if d == nil || d.Code != "body-truncated" || !strings.Contains(d.Cause, "ends before it is complete") {
 		t.Errorf("a redirect that passes, with half a body: %+v", d)
 	}
 }

@@ -8,9 +8,6 @@ import (
 	"github.com/triage-lb/triage"
 )
 
-// Undiagnosed is the code of a failure that no rule explains.
-const Undiagnosed = "undiagnosed"
-
 func undiagnosed(c *kase) *triage.Diagnosis {
 	info := c.x.Outcome.Info()
 	seen := info.Sentence
@@ -33,6 +30,7 @@ func undiagnosed(c *kase) *triage.Diagnosis {
 		Evidence:   []string{info.Name},
 		Certainty:  triage.Unknown,
 		Candidates: []string{},
+		Decides:    []string{},
 		Asked:      []string{},
 	}
 }
@@ -41,19 +39,19 @@ func undiagnosed(c *kase) *triage.Diagnosis {
 // nothing of the kind. The words are the target's: treat them as such.
 func Says(x *triage.Exchange) string {
 	const longest = 60
-	kind, _, _ := mime.ParseMediaType(newCase(x).header("Content-Type"))
+	c := newCase(x)
+	kind, _, _ := mime.ParseMediaType(c.header("Content-Type"))
 	if kind != "text/plain" && kind != "application/json" && !strings.HasSuffix(kind, "+json") {
 		return ""
 	}
-	line, _, _ := strings.Cut(strings.TrimSpace(string(x.Body)), "\n")
-	words := []rune(strings.TrimSpace(line))
+	words := []rune(strings.TrimSpace(first(c.content())))
 	if len(words) > longest {
 		words = append(words[:longest-1:longest-1], '…')
 	}
 	return string(words)
 }
 
-// Next is where to look when no rule explains a failure, for people: true for all causes that look alike. Lines
+// Next is where to look when no entry explains a failure, for people: true for all causes that look alike. Lines
 // that are indented are commands. It is "" where there is nothing to say beyond what was seen.
 func Next(x *triage.Exchange) string {
 	c := newCase(x)
@@ -273,6 +271,3 @@ func (c *kase) plainly() string {
 	}
 	return "in plain http"
 }
-
-// encrypted reports whether the request went through TLS.
-func (c *kase) encrypted() bool { return c.x.Timing[triage.PhaseTLS] >= 0 }

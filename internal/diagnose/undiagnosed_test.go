@@ -79,8 +79,8 @@ func TestTLSWhereHTTPWasAsked(t *testing.T) {
 		if next := Next(x); next != "it answers in TLS:\n    triage check https://127.0.1.13:20000"+plan.Path {
 			t.Errorf("%s: next %q", name, next)
 		}
-		if d := Look(x); !strings.HasPrefix(d.Cause, "the port answers in TLS, and this check asks in plain http") {
-			t.Errorf("%s: cause %q", name, d.Cause)
+		if d := Look(x); d.Code != "plain-http-to-tls-port" || !strings.HasPrefix(d.Cause, "port 20000 speaks TLS, and the health check asks in plain text") {
+			t.Errorf("%s: %s, cause %q", name, d.Code, d.Cause)
 		}
 	}
 	for _, answer := range []string{"\x15\x02\x01", "\x17\x03\x03\x00", "SSH-2.0-OpenSSH_9.2p1\r\n"} {
@@ -133,8 +133,8 @@ func TestNextOverHTTP2(t *testing.T) {
 	if d := Look(over(triage.GRPC, triage.GRPCMismatch, 12, "")); !strings.HasPrefix(d.Cause, "the gRPC status is 12 UNIMPLEMENTED") {
 		t.Errorf("%q", d.Cause)
 	}
-	if d := Look(over(triage.GRPC, triage.NotHTTP2, 0, alert)); !strings.HasPrefix(d.Cause, "the port answers in TLS, and this check asks in gRPC") {
-		t.Errorf("%q", d.Cause)
+	if d := Look(over(triage.GRPC, triage.NotHTTP2, 0, alert)); d.Code != "plain-http-to-tls-port" || !strings.HasPrefix(d.Cause, "port 8000 speaks TLS, and the gRPC check asks without") {
+		t.Errorf("%s: %q", d.Code, d.Cause)
 	}
 }
 

@@ -73,7 +73,7 @@ func (c *Client) Do(ctx context.Context, p *Plan, key triage.Key, policy triage.
 			return c.session.Exchange()
 		}
 		e.At = time.Now()
-		if ctx.Err() != nil && e.Kind != Data && e.Kind != EOF {
+		if d.stopped(e.At) && e.Kind != Data && e.Kind != EOF {
 			e.Kind = Canceled
 		}
 		action = c.session.Handle(e)
@@ -111,6 +111,12 @@ func (d *driver) watch(conn net.Conn) {
 	d.conn = conn
 	conn.SetDeadline(d.deadline)
 	d.stop = context.AfterFunc(d.ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
+}
+
+// stopped reports whether ctx has ended. A dial may see a deadline of ctx a moment before ctx itself does.
+func (d *driver) stopped(now time.Time) bool {
+	end, ends := d.ctx.Deadline()
+	return d.ctx.Err() != nil || ends && end.Before(d.deadline) && !now.Before(end)
 }
 
 // unwatch leaves the connection to itself. It returns false if ctx has ended.

@@ -286,3 +286,16 @@ func TestDoThroughATunnel(t *testing.T) {
 		t.Errorf("no tunnel: %s (%s)", x.Outcome, x.Detail)
 	}
 }
+
+// TestDeadlineOfTheContextIsNotTheTargets: whoever allows less time than the check's timeout has stopped the check.
+func TestDeadlineOfTheContextIsNotTheTargets(t *testing.T) {
+	address := serveRaw(t, func(c net.Conn) { io.Copy(io.Discard, c) })
+	for range 20 {
+		ctx, cancel := context.WithTimeout(context.Background(), 3*time.Millisecond)
+		x := Do(ctx, Compile(dialect.Get(triage.Own), settings(triage.HTTP)), keyOf(address), triage.AddressPolicy{})
+		cancel()
+		if x.Outcome != triage.Canceled {
+			t.Fatalf("%s (%s)", x.Outcome, x.Detail)
+		}
+	}
+}

@@ -155,17 +155,6 @@ func (p *Plan) wants() int64 {
 	return int64(min(max(limit, p.expect.reads()), maxBody))
 }
 
-// With returns a copy of the plan that sends another Host header ("" keeps it) and further header lines:
-// the second question of a diagnosis.
-func (p *Plan) With(host string, extra ...dialect.Header) *Plan {
-	q := *p
-	if host != "" {
-		q.Host = host
-	}
-	q.Extra = append(q.Extra[:len(q.Extra):len(q.Extra)], extra...)
-	return &q
-}
-
 // address is where the check of a target goes.
 func (p *Plan) address(key triage.Key) netip.AddrPort {
 	if p.Port == 0 {

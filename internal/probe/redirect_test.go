@@ -169,7 +169,7 @@ func askedFor(t *testing.T, to netip.AddrPort, request string) string {
 
 // TestHostOfRedirects: a Host header that a person has set stays while redirects are relative, as in net/http.
 func TestHostOfRedirects(t *testing.T) {
-	p := planOf(&asGo, triage.HTTP).With("www.example")
+	p := planOf(&asGo, triage.HTTP).Vary(dialect.Variation{Host: "www.example"})
 	var hosts []string
 	x := travel(t, p, target, func(n int, to netip.AddrPort, request string) string {
 		hosts = append(hosts, askedFor(t, to, request))

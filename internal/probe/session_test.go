@@ -150,7 +150,7 @@ func TestRequestBytes(t *testing.T) {
 			t.Errorf("%s sends\n%q, want\n%q", name, x.Sent, want)
 		}
 	}
-	second := httpPlan(triage.AWSALB).With("localhost", dialect.Header{Name: "X-Forwarded-Proto", Value: "https"})
+	second := httpPlan(triage.AWSALB).Vary(dialect.Variation{Host: "localhost", Header: dialect.Header{Name: "X-Forwarded-Proto", Value: "https"}})
 	x := play(t, second, nil, EOF, nil)
 	if want := "GET /health_check HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nUser-Agent: ELB-HealthChecker/2.0\r\nAccept-Encoding: gzip, compressed\r\nX-Forwarded-Proto: https\r\n\r\n"; string(x.Sent) != want {
 		t.Errorf("the second question is\n%q, want\n%q", x.Sent, want)
