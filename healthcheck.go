@@ -363,10 +363,13 @@ func (c HealthCheck) Noticed() (least, most time.Duration) {
 	return least, c.Interval + more*between + time.Duration(c.Thresholds.Unhealthy)*c.Jitter + c.Timeout
 }
 
-// Restored returns after how long at the most a target that works again is back, counted from the moment it does. What a
-// HoldDown adds for targets that come and go is not in it.
-func (c HealthCheck) Restored() time.Duration {
+// Restored returns after how long at the least and at the most a target that works again is back, counted from the moment
+// it does. What a HoldDown adds for targets that come and go is not in it.
+func (c HealthCheck) Restored() (least, most time.Duration) {
 	more := time.Duration(c.Thresholds.Healthy - 1)
 	between := c.Pace(Health{State: Unhealthy, Streak: 1})
-	return c.Pace(Health{State: Unhealthy}) + more*between + time.Duration(c.Thresholds.Healthy)*c.Jitter + c.Timeout
+	if c.Thresholds.Window == 0 {
+		least = more * between
+	}
+	return least, c.Pace(Health{State: Unhealthy}) + more*between + time.Duration(c.Thresholds.Healthy)*c.Jitter + c.Timeout
 }

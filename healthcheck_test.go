@@ -113,16 +113,19 @@ func TestRestored(t *testing.T) {
 	paced.Thresholds.Healthy = 4
 	seldom := triage.DefaultHealthCheck()
 	seldom.UnhealthyInterval, seldom.Thresholds.Healthy = time.Minute, 3
+	windowed := seldom
+	windowed.Thresholds.Window = 5
 	for name, tt := range map[string]struct {
-		check triage.HealthCheck
-		most  time.Duration
+		check       triage.HealthCheck
+		least, most time.Duration
 	}{
-		"defaults":          {triage.DefaultHealthCheck(), 12 * time.Second},
-		"all paces":         {paced, time.Minute + 3*3*time.Second + 4*500*time.Millisecond + 2*time.Second},
-		"no transition one": {seldom, 3*time.Minute + 2*time.Second},
+		"defaults":          {triage.DefaultHealthCheck(), 5 * time.Second, 12 * time.Second},
+		"all paces":         {paced, 3 * 3 * time.Second, time.Minute + 3*3*time.Second + 4*500*time.Millisecond + 2*time.Second},
+		"no transition one": {seldom, 2 * time.Minute, 3*time.Minute + 2*time.Second},
+		"in a window":       {windowed, 0, 3*time.Minute + 2*time.Second},
 	} {
-		if most := tt.check.Restored(); most != tt.most {
-			t.Errorf("%s: %s, want %s", name, most, tt.most)
+		if least, most := tt.check.Restored(); least != tt.least || most != tt.most {
+			t.Errorf("%s: %s to %s, want %s to %s", name, least, most, tt.least, tt.most)
 		}
 	}
 }

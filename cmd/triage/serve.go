@@ -30,6 +30,8 @@ type serveCommand struct {
 	Config string `short:"c" placeholder:"FILE" help:"Config file. Default: TRIAGE_CONFIG, else ./triage.yaml, else /etc/triage/triage.yaml."`
 	Watch  bool   `help:"Reload when the config file changes, but not when only a certificate does. SIGHUP and triage reload work as well."`
 
+	NoFollowUp bool `help:"Ask no second questions about targets that fail."`
+
 	logFlags
 }
 
@@ -45,7 +47,7 @@ func (c *serveCommand) Run(env *environment) error {
 	if err != nil {
 		return err
 	}
-	b.gc = gc
+	b.gc, b.noFollowUp = gc, c.NoFollowUp
 	return b.serve(env.ctx, c.Watch)
 }
 
@@ -66,6 +68,8 @@ type balancer struct {
 	gc       string        // the collector's setting, as it is told
 	settled  chan struct{} // closed when the first results are in the pools: clients may come
 	draining atomic.Bool   // no new clients, please
+
+	noFollowUp bool // targets that fail are asked nothing but their checks
 }
 
 // newBalancer builds the parts and says who talks to whom. This function is the architecture:
@@ -115,6 +119,7 @@ func newBalancer(path string, getenv func(string) string, log *slog.Logger) (*ba
 		Version:   buildVersion(),
 		Log:       log,
 		Explain:   diagnose.Look,
+		Prove:     b.prove,
 		Engine:    b.engine,
 		Table:     b.table,
 		Listeners: b.proxy,

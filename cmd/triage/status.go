@@ -174,12 +174,23 @@ func (r statusReport) print(s control.Status) {
 	r.fact("balancer", fmt.Sprintf("triage %s, up %s, config %s", s.Version, span(r.now.Sub(s.Since)), s.Config))
 	for _, g := range s.Groups {
 		r.printf("\n%s %s\n", r.bold(string(g.Name)), r.dim(wrap(r.safe(check(g.HealthCheck)), lineWidth-len(g.Name)-1, "  ")))
+		r.outlook(g)
 		g.HealthCheck = located(g.HealthCheck, filepath.Dir(s.Config))
 		targetReport{statusReport: r, group: g, told: map[string]bool{}}.print()
 	}
 	if lines.n > longReport {
 		r.printf("\n")
 		r.verdicts(s.Groups)
+	}
+}
+
+// outlook prints how soon the group's checks act, and what most of its targets have in common while they fail.
+func (r statusReport) outlook(g control.GroupStatus) {
+	if p := g.Prediction; p.Detect != (control.Span{}) { // an older balancer does not say
+		r.printf("  %s\n", r.dim(wrap(r.safe(foreseen(p)), lineWidth-2, "  ")))
+	}
+	if g.Together != nil {
+		r.printf("  %s\n", r.red(wrap(r.safe(g.Together.Description), lineWidth-2, "  ")))
 	}
 }
 

@@ -221,10 +221,16 @@ func (r targetReport) cure(t control.TargetStatus) {
 	if !isSick(t) {
 		return
 	}
+	if t.Diagnosis != nil {
+		r.proof(t.Diagnosis)
+	}
 	if d := t.Diagnosis; d != nil && d.Fix != "" {
 		if !r.told[d.Code] {
 			r.told[d.Code] = true
 			r.fix(d.Fix)
+			if d.WrongFix != "" {
+				r.under("wrong fix: ", d.WrongFix)
+			}
 		}
 		return
 	}
@@ -238,6 +244,22 @@ func (r targetReport) cure(t control.TargetStatus) {
 		next[i] = r.safe(next[i])
 	}
 	r.printf("%s%s\n", label, strings.Join(commandLines(next, lineWidth-len(label)), "\n"+strings.Repeat(" ", len(label))))
+}
+
+// proof prints how it is known why a target is sick; or what it may be, if nobody knows.
+func (r targetReport) proof(d *triage.Diagnosis) {
+	if d.Certainty == triage.Proved && d.Proof != "" {
+		r.under("proof: ", d.Proof)
+	}
+	if d.Certainty == triage.Unknown && len(d.Candidates) > 0 && !r.told[strings.Join(d.Candidates, " ")] {
+		r.told[strings.Join(d.Candidates, " ")] = true
+		r.under("could be: ", strings.Join(d.Candidates, ", ")+" (triage explain CODE)")
+	}
+}
+
+// under prints a text below a target, its label in front.
+func (r statusReport) under(label, text string) {
+	r.printf("    %s%s\n", label, wrap(r.safe(text), lineWidth-4-len(label), "      "))
 }
 
 // fix prints a cure. Its lines that are indented are code, which stays as it is.
@@ -370,8 +392,11 @@ func doubt(t control.TargetStatus) string {
 
 // cause is why a target is unhealthy, as exactly as it is known.
 func cause(t control.TargetStatus) string {
-	if t.Diagnosis != nil && t.Diagnosis.Cause != "" {
-		return t.Diagnosis.Cause
+	if d := t.Diagnosis; d != nil && d.Cause != "" {
+		if d.Certainty == triage.Likely {
+			return "probably: " + d.Cause
+		}
+		return d.Cause
 	}
 	var said []string
 	if t.Description != "" {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/triage-lb/triage"
 	"github.com/triage-lb/triage/internal/control"
+	"github.com/triage-lb/triage/internal/diagnose"
 )
 
 // TestStatusReport is the whole page, with everything on it that can be said about a target.
@@ -23,9 +24,11 @@ func TestStatusReport(t *testing.T) {
 		return &control.CheckView{At: now.Add(-3 * time.Second), Took: took, Outcome: outcome, Status: status}
 	}
 	redirect := &triage.Diagnosis{
-		Code:  "redirect-to-https",
-		Cause: "nginx redirects plain http to https, and a load balancer does not follow redirects",
-		Fix:   "in nginx, right above the line that redirects:\n    if ($uri = /health_check) { break; }\nthen reload nginx",
+		Code:      "redirect-to-https",
+		Cause:     "nginx redirects plain http to https, and a load balancer does not follow redirects",
+		Fix:       "in nginx, right above the line that redirects:\n    if ($uri = /health_check) { break; }\nthen reload nginx",
+		WrongFix:  "301 as a success code: the site may be down and every check passes, because nginx redirects by itself",
+		Certainty: triage.Likely,
 	}
 	target := func(id triage.TargetID, s triage.State, c *control.CheckView) control.TargetStatus {
 		return control.TargetStatus{Target: id, Address: string(id), Weight: 1, State: s, Trusted: true, Since: ago(4 * time.Minute), LastCheck: c}
@@ -33,7 +36,14 @@ func TestStatusReport(t *testing.T) {
 	sick := target("127.0.1.12:8000", triage.Unhealthy, check(triage.CodeMismatch, 301, 2))
 	sick.Diagnosis = redirect
 	alsoSick := target("127.0.1.13:8000", triage.Unhealthy, check(triage.CodeMismatch, 301, 2))
-	alsoSick.Diagnosis = redirect
+	proved := *redirect
+	proved.Certainty, proved.Proof = triage.Proved, "the same request with X-Forwarded-Proto: https: 200"
+	alsoSick.Diagnosis = &proved
+	unknown := target("127.0.1.21:8000", triage.Unhealthy, check(triage.CodeMismatch, 400, 2))
+	unknown.Diagnosis = &triage.Diagnosis{
+		Code: diagnose.Undiagnosed, Cause: "the answer is 400 Bad Request, and that is not one of the success codes",
+		Certainty: triage.Unknown, Candidates: []string{"host-not-allowed", "plain-http-to-tls-port"},
+	}
 	silent := target("127.0.1.14:8000", triage.Unhealthy, check(triage.ConnectTimeout, 0, 2000))
 	silent.Description, silent.Trusted = "Request timed out", false
 	drained := target("127.0.1.15:8000", triage.Draining, check(triage.Matched, 200, 0.4))
@@ -61,10 +71,12 @@ func TestStatusReport(t *testing.T) {
 				HealthCheck: control.HealthCheckView{Protocol: triage.HTTP, Port: "9000", Path: "/health_check", SuccessCodes: "200", Host: "mysite.com",
 					Interval: "5s", Timeout: "2s", HealthyThreshold: 3, UnhealthyThreshold: 2,
 					UnhealthyInterval: "30s", TransitionInterval: "3s", Jitter: "500ms", ReuseConnection: true},
-				Targets: []control.TargetStatus{target("127.0.1.11:8000", triage.Healthy, check(triage.Matched, 200, 12)), sick, alsoSick, silent, drained, nameless, fresh, evil, nearlyOut, nearlyBack, removed},
+				Targets: []control.TargetStatus{target("127.0.1.11:8000", triage.Healthy, check(triage.Matched, 200, 12)), sick, alsoSick, silent, drained, nameless, fresh, evil, nearlyOut, nearlyBack, unknown, removed},
 			},
 			{
 				Name: "api", FailingOpen: true,
+				Prediction:  control.Prediction{Detect: control.Span{Best: "5s", Worst: "12s"}, Recover: control.Span{Best: "5s", Worst: "12s"}, HoldDown: "10m"},
+				Together:    &control.FailingTogether{Description: "3 of 3 targets began to fail the same way within one interval (refused): suspect what they share, or the check itself"},
 				HealthCheck: control.HealthCheckView{As: triage.AWSCLB, Protocol: triage.TCP, Port: "traffic-port", Interval: "5s", Timeout: "2s", HealthyThreshold: 2, UnhealthyThreshold: 2},
 				Targets:     []control.TargetStatus{target("[::1]:8000", triage.Unhealthy, check(triage.Refused, 0, 1)), nameless, drained},
 			},

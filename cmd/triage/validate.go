@@ -1,14 +1,11 @@
 package main
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/triage-lb/triage"
 	"github.com/triage-lb/triage/internal/control"
-	"github.com/triage-lb/triage/internal/dialect"
 )
 
 // validateCommand reads a config file and says all that is wrong with it, without a balancer.
@@ -23,6 +20,13 @@ type validateJSON struct {
 	File     string        `json:"file"`
 	Valid    bool          `json:"valid"`
 	Problems []problemJSON `json:"problems"`
+	Groups   []predictJSON `json:"groups"`
+}
+
+// predictJSON is what the settings of a group's check lead to.
+type predictJSON struct {
+	Name triage.GroupName `json:"name"`
+	control.Prediction
 }
 
 // problemJSON is one thing that is wrong, or, as a warning, doubtful.
@@ -41,7 +45,7 @@ func (c *validateCommand) Run(env *environment) error {
 		return err
 	}
 	file, err := control.Load(path, env.getenv)
-	verdict := validateJSON{Schema: "triage.validate/1", File: path, Valid: err == nil, Problems: []problemJSON{}}
+	verdict := validateJSON{Schema: "triage.validate/1", File: path, Valid: err == nil, Problems: []problemJSON{}, Groups: []predictJSON{}}
 	if faults, ok := errors.AsType[control.Faults](err); ok {
 		verdict.add(faults)
 	} else if err != nil && !c.JSON {
@@ -50,6 +54,9 @@ func (c *validateCommand) Run(env *environment) error {
 		verdict.Problems = append(verdict.Problems, problemJSON{File: path, Message: err.Error(), Hint: triage.HintOf(err)})
 	} else {
 		verdict.add(file.Doubts())
+		for _, g := range file.Config.Groups {
+			verdict.Groups = append(verdict.Groups, predictJSON{g.Name, control.Predict(g.HealthCheck)})
+		}
 	}
 	if c.JSON {
 		if err := printJSON(env.stdout, verdict); err != nil {
@@ -81,9 +88,8 @@ func (v *validateJSON) print(env *environment, file *control.File) {
 		out := newTerminal(env, env.stdout)
 		out.printf("%s: ok, %s, %s, %s\n", out.safe(v.File),
 			count(len(file.Config.Listeners), "listener"), count(len(file.Config.Groups), "group"), count(targets, "target"))
-		for _, g := range file.Config.Groups {
-			least, most := detected(g.HealthCheck)
-			out.printf("  %s: a failure is detected after %s to %s\n", g.Name, least, most)
+		for _, g := range v.Groups {
+			out.printf("  %s\n", wrap(out.safe(fmt.Sprintf("%s: %s", g.Name, foreseen(g.Prediction))), lineWidth-2, "    "))
 		}
 	}
 	term := newTerminal(env, env.stderr)
@@ -104,12 +110,11 @@ func (v *validateJSON) print(env *environment, file *control.File) {
 	}
 }
 
-// detected returns how soon a target that fails is taken out, counted from the moment it fails. Where the interval counts
-// from the end of a check, each of those that fail may put off the next by its timeout, and so may the last that passes.
-func detected(h triage.HealthCheck) (least, most time.Duration) {
-	least, most = h.Noticed()
-	if dialect.Get(cmp.Or(h.As, triage.Own)).Timing.EndToStart {
-		most += time.Duration(h.Thresholds.Unhealthy) * h.Timeout
+// foreseen is how soon a check notices, for people.
+func foreseen(p control.Prediction) string {
+	s := fmt.Sprintf("a failure is detected after %s, a recovery after %s", p.Detect, p.Recover)
+	if p.HoldDown != "" {
+		s += fmt.Sprintf(", up to %s later for a target that comes and goes", p.HoldDown)
 	}
-	return least, most
+	return s
 }

@@ -5,7 +5,7 @@
 // listeners, the table and the engine to what the file says, then serves reloads, edits and questions. An edit
 // is validated, spliced into the file, written and synced, and only then applied; the file is the only truth.
 // Transitions go the other way: [Control.Observe] takes them from the engine, and control numbers them, has
-// them explained and logs them.
+// them explained and logs them. What a failing target is asked beyond its checks, and how often, is decided here too.
 //
 // The package does not check targets, pass on requests, resolve names or watch the file: the parts that do
 // are given to it as small interfaces.
@@ -69,6 +69,7 @@ type Config struct {
 	Version string                                   // of the program, for Status
 	Log     *slog.Logger                             // nil: nothing is logged
 	Explain func(*triage.Exchange) *triage.Diagnosis // says why a check failed; nil: never. Must not block
+	Prove   Prove                                    // finds out more about it; nil: never
 	Now     func() time.Time                         // nil: time.Now
 
 	Engine    Engine
@@ -93,6 +94,7 @@ type Control struct {
 	file    *File
 	rosters []triage.Roster
 	journal journal
+	prover  prover
 }
 
 // New loads the config file. Its errors are those of [Load]. Nothing runs before [Control.Run].
@@ -115,7 +117,7 @@ func New(cfg Config) (*Control, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Control{
+	c := &Control{
 		cfg:      cfg,
 		since:    cfg.Now(),
 		admin:    file.Config.Admin,
@@ -126,7 +128,12 @@ func New(cfg Config) (*Control, error) {
 		stopped:  make(chan struct{}),
 		file:     file,
 		journal:  journal{log: cfg.Log, explain: cfg.Explain},
-	}, nil
+	}
+	if cfg.Prove != nil {
+		c.prover = newProver(cfg.Prove, cfg.Log)
+		c.journal.suspect = c.prover.suspect
+	}
+	return c, nil
 }
 
 // Admin is the admin address of the config. It is the same until the process ends.
@@ -143,6 +150,7 @@ func (c *Control) Stopping() { c.stopping.Store(true) }
 // is called on this goroutine, so the table must be running. Run must be called once.
 func (c *Control) Run(ctx context.Context) error {
 	defer close(c.stopped)
+	defer c.prover.workers.Wait()
 	if err := c.bind(c.file); err != nil {
 		return err
 	}
@@ -163,6 +171,10 @@ func (c *Control) Run(ctx context.Context) error {
 			c.digest()
 		case <-c.journal.tick:
 			c.journal.summarise()
+		case <-c.prover.due:
+			c.prover.begin(ctx, &c.journal)
+		case f := <-c.prover.found:
+			c.prover.end(f, &c.journal)
 		}
 	}
 }

@@ -481,6 +481,9 @@ func TestStatus(t *testing.T) {
 		t.Errorf("got %+v", s)
 	}
 	g := s.Groups[0]
+	if want := (Prediction{Detect: Span{"5s", "12s"}, Recover: Span{"5s", "12s"}}); g.Prediction != want || g.Together != nil {
+		t.Errorf("the check's settings lead to %+v; together: %+v", g.Prediction, g.Together)
+	}
 	if len(g.Targets) != 4 || !g.FailingOpen {
 		t.Fatalf("got %+v", g)
 	}
@@ -490,7 +493,7 @@ func TestStatus(t *testing.T) {
 	if got, want := jsonOf(t, g.Targets[0]), `{"target":"127.0.0.1:8001","address":"127.0.0.1:8001","weight":1,"state":"unhealthy","reason":"Target.ResponseCodeMismatch",`+
 		`"description":"Health checks failed with these codes: [301]","since":"2026-01-02T03:04:05Z","streak":1,"held_until":"2026-01-02T03:05:05Z","return":2,"trusted":false,"in_flight":0,"requests":7,`+
 		`"last_check":{"at":"2026-01-02T03:04:05Z","took_ms":1.5,"outcome":"code-mismatch","status":301},`+
-		`"diagnosis":{"code":"test","title":"","cause":"the server says 301","proof":"","fix":"","evidence":null,"certainty":"","candidates":null,"asked":null}}`; got != want {
+		`"diagnosis":{"code":"test","title":"","stage":"","cause":"the server says 301","proof":"","fix":"","wrong_fix":"","evidence":null,"certainty":"","candidates":null,"decides":null,"asked":null}}`; got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
 	if unknown := g.Targets[1]; unknown.State != triage.Initial || unknown.Reason != triage.InitialHealthChecking || !unknown.Trusted {

@@ -36,6 +36,9 @@ func (f *File) doubts(root *node) []fault {
 		for _, slow := range slowness(g, check) {
 			warn(at+".health_check", "shorter intervals, above all transition_interval, or a smaller threshold make it sooner", "%s", slow)
 		}
+		for _, r := range risks(g, check) {
+			warn(at+".health_check."+r.key, r.hint, "%s", r.message)
+		}
 		for _, key := range [...]string{"hold_down_limit", "hold_down_window"} {
 			if g.HealthCheck.HoldDown.First == 0 && check.get(key).written() {
 				warn(at+".health_check."+key, fmt.Sprintf("triage health-check set %s --hold-down 30s", g.Name), "%s %q means nothing in group %q, where hold_down is off", key, check.get(key).text, g.Name)
@@ -97,10 +100,10 @@ func slowness(g triage.Group, check *node) []string {
 		return nil
 	}
 	var found []string
-	if _, most := g.HealthCheck.Noticed(); most > longNoticed {
+	if _, most := detected(g.HealthCheck); most > longNoticed {
 		found = append(found, fmt.Sprintf("a target of group %q that fails may take requests for another %s, until the check has noticed", g.Name, triage.DurationText(most)))
 	}
-	if most := g.HealthCheck.Restored(); most > longRestored {
+	if _, most := recovered(g.HealthCheck); most > longRestored {
 		found = append(found, fmt.Sprintf("a target of group %q that works again may stay out for another %s, until the check has noticed", g.Name, triage.DurationText(most)))
 	}
 	return found

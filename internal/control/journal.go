@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/triage-lb/triage"
@@ -15,16 +16,19 @@ import (
 type journal struct {
 	log     *slog.Logger
 	explain func(*triage.Exchange) *triage.Diagnosis
+	suspect func(*groupJournal, *memberJournal, *triage.Exchange) // is told of each check that made a target unhealthy; nil: nobody is
 
 	last   uint64 // number of the newest event
 	groups map[triage.GroupName]*groupJournal
-	tick   <-chan time.Time // fires when the second is over in which lines were logged; nil if none were
+	tick   <-chan time.Time // fires when the second is over in which lines were logged, or a wave has begun; nil if there was nothing
+	epoch  time.Time        // from which the members' fell counts; of the first fall
 }
 
 // groupJournal is what the journal knows of a group.
 type groupJournal struct {
 	name    triage.GroupName
-	as      triage.Dialect // its dialect; "" is our own
+	check   triage.HealthCheck
+	access  triage.AddressPolicy // asked before each connect to a member
 	policy  triage.NoneHealthy
 	routed  bool
 	members []memberJournal // in the roster's order
@@ -35,6 +39,8 @@ type groupJournal struct {
 	in      [triage.Unavailable + 1]int // how many of targets are in each state, as the checks alone say
 
 	outage string // why no target that is healthy takes requests, as it was told; "" if one does
+	wave   wave
+	fallen bool // somebody has become unhealthy since a wave was looked for
 
 	starts  second // first checks that passed
 	changes second // all other changes of targets
@@ -47,10 +53,15 @@ type memberJournal struct {
 	diagnosis *triage.Diagnosis
 	state     triage.State   // as the checks alone say
 	outcome   triage.Outcome // of the check that says so
+	status    uint16         // likewise
+	fell      uint32         // when it left rotation, in tenths of a second; 0: it did not, or is back
 }
 
 // KeyOf is what the member is found by.
 func (m *memberJournal) KeyOf() *triage.Key { return &m.member.Key }
+
+// ill is what a member has that is unhealthy.
+func (m *memberJournal) ill() illness { return illness{m.outcome, m.status} }
 
 func (m *memberJournal) drained() bool { return m.member.Person == triage.PersonDrained }
 
@@ -65,16 +76,18 @@ func (j *journal) follow(rosters []triage.Roster, snapshot func(triage.GroupName
 			was = &groupJournal{}
 		}
 		g := &groupJournal{
-			name: r.Name, as: r.HealthCheck.As, policy: r.NoneHealthy, routed: r.Routed,
+			name: r.Name, check: r.HealthCheck, access: r.Policy, policy: r.NoneHealthy, routed: r.Routed,
 			members: make([]memberJournal, len(r.Members)),
-			outage:  was.outage, starts: was.starts, changes: was.changes, doubts: was.doubts,
+			outage:  was.outage, wave: was.wave, fallen: was.fallen, starts: was.starts, changes: was.changes, doubts: was.doubts,
 		}
 		g.byKey.Grow(len(r.Members))
 		for i := range g.members {
 			m := &g.members[i]
 			m.member = &r.Members[i]
 			if before := was.byKey.Get(m.member.Key); before != nil {
-				m.state, m.outcome, m.diagnosis = before.state, before.outcome, before.diagnosis
+				member := m.member
+				*m = *before
+				m.member = member
 			}
 			g.add(m)
 		}
@@ -107,7 +120,7 @@ func (g *groupJournal) enter(m *memberJournal, h triage.Health) {
 		g.in[m.state]--
 		g.in[h.State]++
 	}
-	m.state, m.outcome = h.State, h.Outcome
+	m.state, m.outcome, m.status = h.State, h.Outcome, h.Status
 	if h.State != triage.Unhealthy {
 		m.diagnosis = nil
 	}
@@ -124,11 +137,7 @@ func (j *journal) tell(batch []triage.Transition) {
 	touched := map[*groupJournal]bool{}
 	for i := range batch {
 		t := &batch[i]
-		g := j.groups[t.Key.Group]
-		if g == nil {
-			continue
-		}
-		m := g.byKey.Get(t.Key)
+		g, m := j.find(t.Key)
 		if m == nil {
 			continue
 		}
@@ -145,6 +154,7 @@ func (j *journal) tell(batch []triage.Transition) {
 	}
 	for g := range touched {
 		j.tellOutage(g)
+		g.ebb()
 	}
 }
 
@@ -154,10 +164,14 @@ func (j *journal) tell(batch []triage.Transition) {
 // target with the same outcome may name that one's address, or be the explanation of something else.
 func (j *journal) tellChange(g *groupJournal, m *memberJournal, t *triage.Transition) {
 	g.enter(m, t.To)
+	j.fall(g, m, t)
 	if t.To.State == triage.Unhealthy {
 		m.diagnosis = nil
 		if t.Evidence != nil {
 			m.diagnosis = j.explain(t.Evidence)
+			if j.suspect != nil {
+				j.suspect(g, m, t.Evidence)
+			}
 		}
 	}
 	good := t.To.State == triage.Healthy
@@ -187,12 +201,19 @@ func (j *journal) tellDoubt(g *groupJournal, t *triage.Transition) {
 
 // diagnosis returns the newest diagnosis of a member, or nil.
 func (j *journal) diagnosis(k triage.Key) *triage.Diagnosis {
-	if g := j.groups[k.Group]; g != nil {
-		if m := g.byKey.Get(k); m != nil {
-			return m.diagnosis
-		}
+	if _, m := j.find(k); m != nil {
+		return m.diagnosis
 	}
 	return nil
+}
+
+// find returns a member and its group, or nil if there is no such member.
+func (j *journal) find(k triage.Key) (*groupJournal, *memberJournal) {
+	g := j.groups[k.Group]
+	if g == nil {
+		return nil, nil
+	}
+	return g, g.byKey.Get(k)
 }
 
 // logEvent writes the one line of a transition.
@@ -207,6 +228,25 @@ func (j *journal) logEvent(g *groupJournal, e triage.Event) {
 	}
 	rotation := slog.String("in_rotation", fmt.Sprintf("%d of %d", g.up(), len(g.members)))
 	j.log.LogAttrs(context.Background(), level, message, append(eventAttrs(g, e), rotation)...)
+}
+
+// tellDiagnosed takes over what second questions have found out about a member, and logs it.
+func (j *journal) tellDiagnosed(g *groupJournal, m *memberJournal, d *triage.Diagnosis) {
+	m.diagnosis = d
+	j.last++
+	attrs := append(targetAttrs(g, j.last, m.member.Key), slog.String("code", d.Code), slog.String("certainty", string(d.Certainty)), slog.String("cause", d.Cause))
+	asked := strings.Join(d.Asked, "; ")
+	if d.Certainty == triage.Proved {
+		asked = "" // the proof is the one that counts
+	}
+	for _, more := range []struct{ key, text string }{
+		{"proof", d.Proof}, {"candidates", strings.Join(d.Candidates, ",")}, {"asked", asked},
+	} {
+		if more.text != "" {
+			attrs = append(attrs, slog.String(more.key, more.text))
+		}
+	}
+	j.log.LogAttrs(context.Background(), slog.LevelInfo, "target diagnosed", attrs...)
 }
 
 // logDoubt writes that the checks of a target have stopped saying anything about it, or do again.
@@ -239,20 +279,25 @@ func seen(o triage.Outcome, x *triage.Exchange) string {
 	return o.Info().Sentence + ": " + x.Detail
 }
 
+// targetAttrs say which event of which target a line is.
+func targetAttrs(g *groupJournal, event uint64, k triage.Key) []slog.Attr {
+	attrs := []slog.Attr{
+		slog.Uint64("event", event),
+		slog.String("group", string(k.Group)),
+		slog.String("target", string(k.Target)),
+	}
+	if k.Address.IsValid() {
+		attrs = append(attrs, slog.String("address", k.Address.String()))
+	}
+	if g.check.As != "" {
+		attrs = append(attrs, slog.String("as", string(g.check.As)))
+	}
+	return attrs
+}
+
 func eventAttrs(g *groupJournal, e triage.Event) []slog.Attr {
 	t := e.Transition
-	attrs := []slog.Attr{
-		slog.Uint64("event", e.ID),
-		slog.String("group", string(t.Key.Group)),
-		slog.String("target", string(t.Key.Target)),
-	}
-	if t.Key.Address.IsValid() {
-		attrs = append(attrs, slog.String("address", t.Key.Address.String()))
-	}
-	if g.as != "" {
-		attrs = append(attrs, slog.String("as", string(g.as)))
-	}
-	attrs = append(attrs,
+	attrs := append(targetAttrs(g, e.ID, t.Key),
 		slog.String("from", t.From.State.String()),
 		slog.String("to", t.To.State.String()),
 	)
@@ -264,6 +309,9 @@ func eventAttrs(g *groupJournal, e triage.Event) []slog.Attr {
 		attrs = append(attrs, slog.Int("status", int(t.To.Status)))
 	}
 	if t.To.State == triage.Unhealthy {
+		if d := e.Diagnosis; d != nil && d.Code != "" {
+			attrs = append(attrs, slog.String("code", d.Code), slog.String("certainty", string(d.Certainty)))
+		}
 		attrs = append(attrs, slog.String("cause", causeOf(e)))
 	}
 	if !t.From.Since.IsZero() {

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/triage-lb/triage"
 )
@@ -73,7 +74,8 @@ func (c *outcomeCounts) String() string {
 	return strings.Join(told, " ")
 }
 
-// summarise ends a second of logging: what was not told one by one is told in one line for each group and kind.
+// summarise ends a second of logging: what was not told one by one is told in one line for each group and kind, and then
+// what most targets of a group have in common.
 func (j *journal) summarise() {
 	j.tick = nil
 	for _, g := range j.groups {
@@ -81,6 +83,9 @@ func (j *journal) summarise() {
 		j.summariseChanges(g)
 		j.summariseDoubts(g)
 		g.starts, g.changes, g.doubts = second{}, second{}, second{}
+		if !j.tellWave(g) && j.tick == nil {
+			j.tick = time.After(time.Second)
+		}
 	}
 }
 

@@ -223,8 +223,11 @@ func TestMassFailure(t *testing.T) {
 		}
 		j.summarise()
 		lines := log.lines()
-		if len(lines) != linesPerSecond+1 {
+		if len(lines) != linesPerSecond+2 {
 			t.Fatalf("%d lines", len(lines))
+		}
+		if want := `level=ERROR msg="390 of 500 targets began to fail the same way within one interval (refused): suspect what they share, or the check itself; requests go to the 100 in rotation" group=app outcome=refused`; lines[linesPerSecond+1] != want {
+			t.Errorf("got %s", lines[linesPerSecond+1])
 		}
 		if want := `level=WARN msg="and more targets of the group changed" group=app more=400 to_healthy=80 to_unhealthy=320 outcomes="refused=312 response-timeout=8" in_rotation="100 of 500"`; lines[linesPerSecond] != want {
 			t.Errorf("got %s", lines[linesPerSecond])

@@ -142,6 +142,7 @@ func TestOutageOf100k(t *testing.T) {
 	equal(t, "log", told, []string{
 		`level=ERROR msg="no healthy target in the group: requests go to all of them (fail-open)" group=app targets=100000 outcomes="refused=100000"`,
 		`level=WARN msg="and more targets of the group changed" group=app more=99900 to_healthy=0 to_unhealthy=99900 outcomes="refused=99900" in_rotation="0 of 100000"`,
+		`level=ERROR msg="100000 of 100000 targets began to fail the same way within one interval (refused): suspect what they share, or the check itself; none is healthy, so requests go to all of them (fail-open)" group=app outcome=refused`,
 	})
 	if lines := len(lines) - len(told); lines != linesPerSecond {
 		t.Errorf("%d targets have a line of their own, want %d", lines, linesPerSecond)

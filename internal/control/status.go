@@ -32,7 +32,19 @@ type GroupStatus struct {
 	HealthCheck HealthCheckView  `json:"health_check"`
 	Routed      bool             `json:"routed" doc:"a listener leads to the group"`
 	FailingOpen bool             `json:"failing_open" doc:"no target is healthy, so requests go to all that do not drain"`
+	Prediction  Prediction       `json:"prediction" doc:"how soon the check notices, by its settings"`
+	Together    *FailingTogether `json:"failing_together,omitempty" doc:"most targets began to fail the same way at the same time"`
 	Targets     []TargetStatus   `json:"targets"`
+}
+
+// FailingTogether is what most targets of a group have in common that has taken them out of rotation.
+type FailingTogether struct {
+	Description string         `json:"description" doc:"in a sentence, with what becomes of requests"`
+	Outcome     triage.Outcome `json:"outcome"`
+	Status      int            `json:"status,omitempty"`
+	Targets     int            `json:"targets" doc:"how many fell"`
+	Of          int            `json:"of" doc:"how many were in rotation before"`
+	Since       *time.Time     `json:"since,omitempty" doc:"when the first of them fell; absent: they have failed from the start"`
 }
 
 // HealthCheckView is the settings of a check, written as in the config file.

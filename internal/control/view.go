@@ -45,7 +45,10 @@ func (c *Control) status() Status {
 
 // groupStatus lists the members in the order of the file, then removed targets that still drain.
 func (c *Control) groupStatus(r triage.Roster) GroupStatus {
-	g := GroupStatus{Name: r.Name, HealthCheck: viewOf(r.HealthCheck), Routed: r.Routed, Targets: make([]TargetStatus, 0, len(r.Members))}
+	g := GroupStatus{
+		Name: r.Name, HealthCheck: viewOf(r.HealthCheck), Routed: r.Routed, Prediction: Predict(r.HealthCheck),
+		Together: c.journal.failingTogether(r.Name), Targets: make([]TargetStatus, 0, len(r.Members)),
+	}
 	checks := make(map[triage.Key]triage.CheckStatus, len(r.Members))
 	for _, s := range c.cfg.Engine.Snapshot(r.Name) {
 		checks[s.Key] = s
