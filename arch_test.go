@@ -24,7 +24,7 @@ var allowedImports = map[string][]string{
 	"internal/api":        {".", "internal/control"},
 	"internal/attempt":    {".", "internal/balance"},
 	"internal/balance":    {".", "internal/keyed"},
-	"internal/capture":    {".", "internal/http1", "internal/dialect", "internal/diagnose"},
+	"internal/capture":    {".", "internal/http1", "internal/dialect", "internal/probe", "internal/diagnose"},
 	"internal/control":    {".", "internal/dialect", "internal/diagnose", "internal/expression", "internal/keyed"},
 	"internal/diagnose":   {".", "internal/http1", "internal/dialect"},
 	"internal/dialect":    {".", "internal/http1"},

@@ -28,7 +28,8 @@ type listenReport struct {
 	brief   bool     // leave out what the remarks say
 	raw     *os.File // nil without --raw
 	records int
-	remarks []string // of the record before: what is the same is not said again
+	known   map[string]bool // senders of whom it was said what they accept
+	remarks []string        // of the record before: what is the same is not said again
 }
 
 // add prints a record and keeps its bytes.
@@ -52,12 +53,18 @@ type listenJSON struct {
 	capture.Record
 	Raw      *string `json:"raw,omitempty"`
 	RawBytes *string `json:"raw_base64,omitempty"`
+
+	Answer      *string `json:"answer,omitempty"` // what the application sent, if the request was passed on
+	AnswerBytes *string `json:"answer_base64,omitempty"`
 }
 
 // object prints the record on one line.
 func (r *listenReport) object(record *capture.Record) error {
 	report := listenJSON{Schema: "triage.listen/1", Record: *record}
 	report.Raw, report.RawBytes = exactText(record.Raw)
+	if f := record.Forwarded; f != nil {
+		report.Answer, report.AnswerBytes = exactText(f.Answer)
+	}
 	return writeJSON(r.out.w, report, "")
 }
 
@@ -76,7 +83,8 @@ func (r *listenReport) text(record *capture.Record) {
 		r.paragraph("TLS", helloText(h))
 	}
 	r.paragraph("Problem", record.Problem)
-	if !slices.Equal(record.Remarks, r.remarks) {
+	r.acceptable(record)
+	if record.Forwarded == nil && !slices.Equal(record.Remarks, r.remarks) { // an answer says more than what is to be feared
 		for _, remark := range record.Remarks {
 			if r.brief {
 				remark = "…"
@@ -85,6 +93,8 @@ func (r *listenReport) text(record *capture.Record) {
 		}
 		r.remarks = record.Remarks
 	}
+	r.forwarded(record)
+	r.paragraph("Refused", record.Refused)
 	if record.Answered != 0 {
 		r.paragraph("Answered", strconv.Itoa(record.Answered))
 	}

@@ -94,6 +94,11 @@ Sender     AWS Classic Load Balancer's health check \(User-Agent
     Accept: \*/\*\\r\\n
     Connection: keep-alive\\r\\n
     \\r\\n
+Accepts    The app must answer GET /health_check with Host "127\.0\.0\.1:8080",
+             whatever it answers to others\.
+(?s:.*)
+           200 passes; others cannot be set\.
+(?s:.*)timeout 5s \(2s-60s\)\.
 Note       Host is "127\.0\.0\.1:8080": this machine's address, not your site's
            name\. (?s:.*ALLOWED_HOSTS.*)
 Answered   200

@@ -5,13 +5,16 @@
 // [Listen] opens the sockets, [Server.Run] serves until its context ends or enough has been recorded; each
 // [Record] goes to [Config.OnRecord]. Whatever a sender does ends in a record: a request, a malformed one, a
 // TLS hello, a PROXY header, HTTP/2, other bytes, silence, or a connection without a byte. Requests on one
-// connection are one record each.
+// connection are one record each. With [Config.Forward] it stands in front of an application: a health check's request
+// is passed on, and the answer is recorded, judged as the sender would, and returned.
+//
+// [OpenTap] does not listen: a [Tap] shows the checks that come in at a port which another process has.
 //
 // The package speaks plain HTTP/1.x only: it names TLS and HTTP/2 but completes neither. What a sender can make
 // it hold is bounded: [MaxConnections] connections, [MaxHead] and [MaxBody] bytes of each message, one deadline
-// for each head and each body.
+// for each head and each body; of an application's answer [MaxAnswer] bytes.
 //
-// All methods may be called from any goroutine. Run returns after all its goroutines have ended.
+// All methods of a Server may be called from any goroutine; a Tap belongs to one. Run returns after all its goroutines have ended.
 package capture
 
 import (
@@ -64,6 +67,10 @@ type Config struct {
 	// and then to complete a body. Default: DefaultSilence.
 	Silence time.Duration
 
+	// Forward passes health checks on to an application, and refuses other requests with 403. Default: nothing is
+	// passed on.
+	Forward Forward
+
 	// OnRecord, if set, gets every record, one at a time and in the order of their IDs, on the goroutine of
 	// the connection. While it runs, other connections that have something to record wait.
 	OnRecord func(Record)
@@ -83,7 +90,7 @@ func (c Config) Validate() error {
 	if c.Silence < 0 {
 		return &triage.Error{Kind: triage.KindInvalid, Message: fmt.Sprintf("silence %v: must not be negative", c.Silence)}
 	}
-	return nil
+	return c.Forward.validate()
 }
 
 func (c Config) withDefaults() Config {
@@ -95,6 +102,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Silence == 0 {
 		c.Silence = DefaultSilence
+	}
+	if c.Forward.Timeout == 0 {
+		c.Forward.Timeout = DefaultForwardTimeout
 	}
 	if c.OnRecord == nil {
 		c.OnRecord = func(Record) {}
@@ -132,6 +142,14 @@ func Listen(cfg Config) (*Server, error) {
 			return nil, err
 		}
 		s.listeners = append(s.listeners, l)
+		if at := addrPort(l.Addr()); s.cfg.Forward.loops(at) {
+			s.Close()
+			return nil, &triage.Error{
+				Kind:    triage.KindInvalid,
+				Message: fmt.Sprintf("forward to %s: that is where triage itself listens", s.cfg.Forward.To),
+				Hint:    "give the address of the application, and listen on another port",
+			}
+		}
 	}
 	return s, nil
 }
@@ -202,7 +220,7 @@ func (s *Server) accept(ctx context.Context, l *net.TCPListener, wg *sync.WaitGr
 			// Closing is what ends a read at once, whatever deadline it has.
 			stop := context.AfterFunc(ctx, func() { _ = tcp.Close() })
 			defer stop()
-			newConn(s, tcp, s.nextConnection()).serve()
+			newConn(s, tcp, s.nextConnection()).serve(ctx)
 		})
 	}
 }

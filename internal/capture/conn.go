@@ -1,6 +1,7 @@
 package capture
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -36,6 +37,8 @@ type conn struct {
 	rec  Record // the record at work
 	keep int    // how many more bytes rec.Raw may take
 
+	intro []byte // the PROXY header that the connection began with
+
 	deadline time.Time // for all reads of the head, or of the body
 }
 
@@ -50,17 +53,17 @@ func newConn(s *Server, tcp *net.TCPConn, number int) *conn {
 	}
 }
 
-// serve records one message after another. The caller closes the connection.
-func (c *conn) serve() {
+// serve records one message after another. The caller closes the connection, and does so when ctx is done.
+func (c *conn) serve(ctx context.Context) {
 	first := true
-	for c.exchange(first) {
+	for c.exchange(ctx, first) {
 		first = false
 	}
 	c.finish()
 }
 
 // exchange records one message and reports whether the connection can carry another.
-func (c *conn) exchange(first bool) (more bool) {
+func (c *conn) exchange(ctx context.Context, first bool) (more bool) {
 	c.rec = Record{Connection: c.number, Time: c.came, Peer: c.peer, Local: c.local}
 	c.keep = MaxHead
 	if end := c.firstByte(first); end != "" {
@@ -78,7 +81,7 @@ func (c *conn) exchange(first bool) (more bool) {
 		c.rec.Time = time.Now()
 	}
 	c.allow(c.server.cfg.Silence)
-	more = c.message() && c.end == ""
+	more = c.message(ctx) && c.end == ""
 	if !more {
 		c.take(len(c.in)) // nothing will follow, so all that came is part of this
 	}
@@ -106,7 +109,7 @@ func (c *conn) firstByte(first bool) End {
 }
 
 // message reads one message, says in the record what it is, and answers it if it is a request.
-func (c *conn) message() (more bool) {
+func (c *conn) message(ctx context.Context) (more bool) {
 	kind := c.sniff()
 	if kind == ProxyV1 || kind == ProxyV2 {
 		c.rec.Kind = kind
@@ -127,7 +130,7 @@ func (c *conn) message() (more bool) {
 	case HTTP2Preface:
 		c.rec.End = c.settle()
 	default:
-		return c.readRequest()
+		return c.readRequest(ctx)
 	}
 	return false
 }

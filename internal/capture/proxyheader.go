@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -23,6 +24,7 @@ func (c *conn) readProxy(kind Kind) (ok bool) {
 		header, what := parseProxy(kind, c.in)
 		if header != nil {
 			c.rec.Proxy = header
+			c.intro = slices.Clone(c.in[:header.HeaderBytes])
 			c.take(header.HeaderBytes)
 			return true
 		}

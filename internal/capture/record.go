@@ -3,6 +3,8 @@ package capture
 import (
 	"net/netip"
 	"time"
+
+	"github.com/triage-lb/triage"
 )
 
 // Record is one thing that a sender did. Its JSON names are a contract of triage listen; fields are only ever
@@ -25,6 +27,10 @@ type Record struct {
 	Request *Request `json:"request,omitempty"` // the request, if it is a valid one
 	Hello   *Hello   `json:"tls,omitempty"`     // the TLS hello
 	Sender  *Sender  `json:"sender,omitempty"`  // who sends such requests, if known
+	Accepts []string `json:"accepts,omitempty"` // what an application must answer to please that sender; sentences
+
+	Forwarded *Forwarded `json:"forwarded,omitempty"` // what the application answered, if the request was passed on
+	Refused   string     `json:"refused,omitempty"`   // why it was not passed on, where others are
 
 	Problem  string   `json:"problem,omitempty"`  // what is wrong with what came
 	Remarks  []string `json:"remarks,omitempty"`  // what to know about it; sentences
@@ -82,6 +88,8 @@ type Sender struct {
 	Title string `json:"title"` // "AWS Classic Load Balancer's health check"
 	Why   string `json:"why"`   // what gave it away
 	Sure  bool   `json:"sure"`  // the whole header set fits, not only a name that anybody can send
+
+	Dialects []triage.Dialect `json:"dialects,omitempty"` // its rows in the table of dialects; none for a tool such as curl
 }
 
 // Hello is what a TLS client offers.

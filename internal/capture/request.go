@@ -2,9 +2,11 @@ package capture
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -18,7 +20,7 @@ const maxContent = 64 << 20
 
 // readRequest reads a request, or what turns out to be none, and answers it. It reports whether the
 // connection can carry another.
-func (c *conn) readRequest() (more bool) {
+func (c *conn) readRequest(ctx context.Context) (more bool) {
 	n, end := c.readHead()
 	c.rec.End = end
 	head := slices.Clone(c.in[:n]) // what is parsed points into it
@@ -28,11 +30,7 @@ func (c *conn) readRequest() (more bool) {
 		c.refuse(head, end, err)
 		return false
 	}
-	c.rec.Request = c.requestOf(r)
-	if sender, ok := dialect.Recognise(r); ok {
-		s := Sender(sender)
-		c.rec.Sender = &s
-	}
+	rows := c.rec.describe(r)
 	framing, err := r.Framing()
 	if err != nil {
 		c.refuse(head, end, err)
@@ -41,8 +39,28 @@ func (c *conn) readRequest() (more bool) {
 	if framing.Kind != http1.NoBody && !c.readBody(r, framing) {
 		return false
 	}
+	if c.server.cfg.Forward.To.IsValid() {
+		return c.forward(ctx, r, head, rows)
+	}
 	more = keepsAlive(r)
 	return c.answer(c.server.cfg.Status, r, more) && more
+}
+
+// describe notes a request in its record, who sends such a one, and what that one accepts. It returns the sender's rows in
+// the table of dialects.
+func (rec *Record) describe(r http1.Request) []*dialect.Spec {
+	rec.Request = requestOf(r, rec.Local.Addr())
+	sender, ok := dialect.Recognise(r)
+	if !ok {
+		return nil
+	}
+	rows := rowsOf(sender, r)
+	rec.Sender = &Sender{Title: sender.Title, Why: sender.Why, Sure: sender.Sure}
+	for _, row := range rows {
+		rec.Sender.Dialects = append(rec.Sender.Dialects, row.Name)
+	}
+	rec.Accepts = accepts(rec.Request, rows)
+	return rows
 }
 
 // readHead receives until a head is complete or will never be, and returns its length: that of all bytes if
@@ -112,13 +130,13 @@ func looksLikeHTTP(head []byte) bool {
 	}, method)
 }
 
-func (c *conn) requestOf(r http1.Request) *Request {
+func requestOf(r http1.Request, local netip.Addr) *Request {
 	request := &Request{
 		Method:  string(r.Method),
 		Target:  string(r.Target),
 		Version: fmt.Sprintf("HTTP/1.%d", r.Minor),
 		Headers: make([]Header, len(r.Fields)),
-		Host:    hostOf(r, c.local.Addr()),
+		Host:    hostOf(r, local),
 	}
 	for i, f := range r.Fields {
 		request.Headers[i] = Header{string(f.Name), string(f.Value)}
