@@ -133,7 +133,7 @@ var codeEntries = []*Entry{
 		Title:   "the server answers 500 to this request",
 		Stage:   StageStatus,
 		Seen:    "500, with GET and with the public host name too",
-		Cause:   "what answers {path} fails with 500: mostly the application, sometimes the configuration of the server in front of it",
+		Cause:   "what answers {path} fails with 500: mostly the application, sometimes the configuration of the server in front of it, or a Host that it cannot deal with",
 		Decides: "the same request with GET and with the site's public name as Host; then the log at the time of the check",
 		Fixes:   errorFixes[:],
 		Wrong:   Wrong{"a tcp check in place of the http check", "it passes, and users get the 500"},
@@ -162,9 +162,9 @@ var codeEntries = []*Entry{
 			switch named, text := in.byName(); {
 			case in.bodyHas(noWordPressDB):
 				return undecided("")
-			case named == nil || named.x.Status != in.x.Status:
+			case named != nil && named.x.Status != in.x.Status:
 				return doubt("") // it may be for want of the name
-			case text == "":
+			case named == nil || text == "":
 				return undecided("")
 			default:
 				return proof(text)
@@ -184,7 +184,7 @@ var codeEntries = []*Entry{
 			case c.bodyHas(noWordPressDB):
 				return "WordPress cannot reach its database", c.fill("wp-config.php: is DB_HOST right, and does the database run?\n    php -r 'mysqli_connect(HOST, USER, PASSWORD);'")
 			}
-			return c.fill("what answers {path} fails with 500: mostly the application, sometimes the configuration of the server in front of it"), c.cure(errorFixes[:])
+			return c.fill("what answers {path} fails with 500: mostly the application, sometimes the configuration of the server in front of it, or a Host that it cannot deal with"), c.cure(errorFixes[:])
 		},
 	},
 	{

@@ -245,7 +245,10 @@ func TestCodesThatSpeakForThemselves(t *testing.T) {
 			hosts: shopHost, answers: map[string]string{"": failing},
 			code: "server-error", certainty: triage.Proved, proof: "Host shop.example: 500", cause: "what answers /health fails with 500",
 		},
-		"500, and no name is known": {answers: map[string]string{"": failing}, suspect: "server-error"},
+		"500, and no name is known": {
+			answers: map[string]string{"": failing}, // whoever it is that fails
+			code:    "server-error", certainty: triage.Likely, cause: "mostly the application",
+		},
 		"500 for an unknown tenant": {hosts: shopHost, answers: map[string]string{"": failing, "Host shop.example": ok}, suspect: "server-error"},
 		"500 for an address":        {answers: map[string]string{"": failing, "Host localhost": ok}, suspect: "server-error"},
 		"500 to OPTIONS": {
@@ -259,7 +262,10 @@ func TestCodesThatSpeakForThemselves(t *testing.T) {
 			hosts: shopHost, answers: map[string]string{"": haproxy500, "path /": ok},
 			code: "server-error", certainty: triage.Proved, cause: "HAProxy itself answers 500, and has asked no application",
 		},
-		"a tarpit of HAProxy, and no name is known": {answers: map[string]string{"": haproxy500, "path /": ok}, suspect: "server-error"},
+		"a tarpit of HAProxy, and no name is known": {
+			answers: map[string]string{"": haproxy500, "path /": ok},
+			code:    "server-error", certainty: triage.Likely, cause: "HAProxy itself answers 500",
+		},
 		"500 of nginx": {
 			hosts: shopHost, answers: map[string]string{"": nginxSays("500 Internal Server Error")},
 			code: "server-error", certainty: triage.Proved, cause: "nginx itself", fix: "error.log",
