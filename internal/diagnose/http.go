@@ -46,7 +46,7 @@ var requestEntries = []*Entry{
 		Stage:   StageHTTP,
 		Seen:    "426 Upgrade Required that asks for websocket, in its Upgrade header or its words",
 		Cause:   "the path is one where WebSockets begin, and a health check does not begin one",
-		Decides: "the same request in HTTP/1.1, which is refused as well",
+		Decides: "the same request with the site's public name as Host, and in HTTP/1.1, which are refused as well",
 		Fixes: []Fix{
 			{"", "give the server a page of its own for checks, and ask that"},
 			{"Node", "const server = http.createServer(answerHealth);\nnew WebSocketServer({ server, path: '/ws' });"},
@@ -66,6 +66,9 @@ var requestEntries = []*Entry{
 			return maybe(c.statusLine())
 		},
 		prove: func(in *inquiry) finding {
+			if text, ok := in.passesByName(); ok {
+				return disproof(text) // the endpoint is another site's: this one has a page
+			}
 			if in.version() == "HTTP/1.1" {
 				return undecided("")
 			}

@@ -72,6 +72,20 @@ func TestRequestsThatAreDisliked(t *testing.T) {
 	}
 }
 
+// TestWebSocketsOfAnotherSite: the default site of a server is a gateway of WebSockets; the path is a page of another one.
+func TestWebSocketsOfAnotherSite(t *testing.T) {
+	x := answered(get11, responded(426, "Upgrade: websocket\r\n", ""))
+	byName := func(_ context.Context, v dialect.Variation) *triage.Exchange {
+		if v.Host == "shop.example" {
+			return exchange(plan.Vary(v), ok)
+		}
+		return x
+	}
+	if d := Ask(context.Background(), x, Means{Ask: byName, Hosts: []string{"shop.example"}}); d.Code == "websocket-only" {
+		t.Errorf("%s, %s, asked %q", d.Code, d.Certainty, d.Asked)
+	}
+}
+
 func TestAnswersThatAreNone(t *testing.T) {
 	for name, c := range map[string]struct{ answer, code, cause string }{
 		"SSH":           {"SSH-2.0-OpenSSH_9.2p1\r\n", "other-protocol", "an SSH server"},
