@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"sync"
 	"testing"
 
@@ -52,7 +53,7 @@ func judgeByHAProxy(t *testing.T, servers []sickServer, ways ...haproxyWay) []ju
 	for b, way := range ways {
 		backend := fmt.Sprintf("backend b%d\n%s", b, way.lines)
 		for i, s := range servers {
-			if s.name == way.spared {
+			if slices.Contains(way.spared, s.name) {
 				continue
 			}
 			backend += fmt.Sprintf("  server s%d %s %s\n", i, s.addr, way.words)
@@ -69,7 +70,7 @@ func judgeByHAProxy(t *testing.T, servers []sickServer, ways ...haproxyWay) []ju
 			j.says = map[string]judgement{}
 			for i, s := range servers {
 				stat := stats[fmt.Sprintf("b%d/s%d", b, i)]
-				if s.name == way.spared {
+				if slices.Contains(way.spared, s.name) {
 					continue
 				}
 				if stat.Check == "" {
