@@ -15,7 +15,8 @@ import (
 // only where the config lets checks go.
 //
 // A target that recovers meanwhile would answer any question well, and so prove whatever was asked. So the check itself
-// is asked again before the second questions, and after them if they have proved something: it must fail as it did.
+// is asked again before the second questions, and after them if they have proved something: it must fail as it did. (The
+// catalogue repeats it too, and would tell of a target that has recovered that it comes and goes.)
 func (b *balancer) prove(ctx context.Context, failed control.Inquiry) *triage.Diagnosis {
 	if b.noFollowUp || !failed.Exchange.Key.Address.IsValid() {
 		return nil

@@ -6,24 +6,7 @@ import (
 	"strings"
 
 	"github.com/triage-lb/triage/internal/dialect"
-	"github.com/triage-lb/triage/internal/http1"
 )
-
-// rowsOf returns the rows of the table of dialects that a sender's title names: none for a tool such as curl. Where a
-// product has several checks, the version of HTTP tells them apart.
-func rowsOf(s dialect.Sender, r http1.Request) []*dialect.Spec {
-	names, _, _ := strings.Cut(s.Title, " health check")
-	products := strings.Split(names, " or ")
-	var rows []*dialect.Spec
-	for _, spec := range dialect.All() {
-		product, check, several := strings.Cut(spec.Title, ",")
-		recognised := spec.Agent != "" || spec.Form
-		if recognised && slices.Contains(products, product+"'s") && (!several || check == "" || spec.HTTP10 == (r.Minor == 0)) {
-			rows = append(rows, spec)
-		}
-	}
-	return rows
-}
 
 // accepts says what an application must answer so that the sender of a request calls it healthy, by the rows that fit:
 // sentences.

@@ -54,7 +54,7 @@ func (rec *Record) describe(r http1.Request) []*dialect.Spec {
 	if !ok {
 		return nil
 	}
-	rows := rowsOf(sender, r)
+	rows := sender.Rows
 	rec.Sender = &Sender{Title: sender.Title, Why: sender.Why, Sure: sender.Sure}
 	for _, row := range rows {
 		rec.Sender.Dialects = append(rec.Sender.Dialects, row.Name)

@@ -58,7 +58,7 @@ const (
 
 // Fix is what to change in one kind of software.
 type Fix struct {
-	For string // as [Software] names it; "" for all
+	For string // a name among marks, or one that no answer shows; "" for all
 	Do  string // lines; the first says where
 }
 

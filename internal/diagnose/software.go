@@ -50,21 +50,6 @@ func (c *kase) is(software string) bool {
 	return false
 }
 
-// Software returns the kinds of software that the catalogue has fixes for.
-func Software() []string {
-	var names []string
-	seen := map[string]bool{"": true}
-	for _, e := range catalogue {
-		for _, f := range e.Fixes {
-			if !seen[f.For] {
-				seen[f.For] = true
-				names = append(names, f.For)
-			}
-		}
-	}
-	return names
-}
-
 // serverIs recognises the name before the slash of a Server field, in any case.
 func serverIs(name string) func(*kase) bool {
 	return func(c *kase) bool { return strings.EqualFold(c.server(), name) }

@@ -7,18 +7,17 @@ import (
 	"github.com/triage-lb/triage"
 )
 
-// AppendProxy is the function of that name, with the bytes that the dialect itself is known to send.
+// AppendProxy appends the header of the PROXY protocol that the dialect's check sends before everything else, TLS included,
+// and returns the extended buffer: nothing for [triage.NoProxy]. The addresses are the connection's own, ours and the
+// target's; version 2 sends none, unless the dialect is known to send more.
 func (s *Spec) AppendProxy(dst []byte, v triage.ProxyProtocol, from, to netip.AddrPort) []byte {
 	if v == triage.ProxyV2 && s.ProxyLocal != "" {
 		return append(dst, s.ProxyLocal...)
 	}
-	return AppendProxy(dst, v, from, to)
+	return appendProxy(dst, v, from, to)
 }
 
-// AppendProxy appends the header of the PROXY protocol that a check sends before everything else, TLS included, and
-// returns the extended buffer: nothing for [triage.NoProxy]. The addresses are the connection's own, ours and the
-// target's; version 2 sends none.
-func AppendProxy(dst []byte, v triage.ProxyProtocol, from, to netip.AddrPort) []byte {
+func appendProxy(dst []byte, v triage.ProxyProtocol, from, to netip.AddrPort) []byte {
 	switch v {
 	case triage.ProxyV1:
 		return appendProxyV1(dst, from, to)

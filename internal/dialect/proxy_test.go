@@ -25,12 +25,12 @@ func TestAppendProxy(t *testing.T) {
 		{triage.ProxyV2, "10.0.9.9:40000", "10.0.1.5:80", local},
 		{triage.ProxyV2, "[fd00::9]:1", "[fd00::5]:2", local},
 	} {
-		got := AppendProxy([]byte("before "), c.version, netip.MustParseAddrPort(c.from), netip.MustParseAddrPort(c.to))
+		got := appendProxy([]byte("before "), c.version, netip.MustParseAddrPort(c.from), netip.MustParseAddrPort(c.to))
 		if string(got) != "before "+c.want {
 			t.Errorf("%s from %s to %s: %q", c.version, c.from, c.to, got)
 		}
 	}
-	if got := AppendProxy(nil, triage.ProxyV1, netip.AddrPort{}, netip.MustParseAddrPort("10.0.1.5:80")); string(got) != "PROXY UNKNOWN\r\n" {
+	if got := appendProxy(nil, triage.ProxyV1, netip.AddrPort{}, netip.MustParseAddrPort("10.0.1.5:80")); string(got) != "PROXY UNKNOWN\r\n" {
 		t.Errorf("from nowhere: %q", got)
 	}
 }

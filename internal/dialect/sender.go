@@ -10,9 +10,10 @@ import (
 
 // Sender is who sent a request, as far as the request tells.
 type Sender struct {
-	Title string // "AWS Classic Load Balancer's health check"
-	Why   string // what gave it away
-	Sure  bool   // the whole header set fits, not only a name that anybody can send
+	Title string  // "AWS Classic Load Balancer's health check"
+	Why   string  // what gave it away
+	Sure  bool    // the whole header set fits, not only a name that anybody can send
+	Rows  []*Spec // of the table, whose request it may be; none for a tool such as curl
 }
 
 // Recognise names the sender of a request, from its User-Agent and its header set. ok is false if the request
@@ -30,11 +31,11 @@ func Recognise(r http1.Request) (sender Sender, ok bool) {
 	}
 	switch {
 	case len(exact) == 1:
-		return Sender{Title: owners(exact), Why: exact[0].form(), Sure: true}, true
+		return Sender{Title: owners(exact), Why: exact[0].form(), Sure: true, Rows: exact}, true
 	case len(exact) > 1:
-		return Sender{Title: owners(exact), Why: exact[0].form()}, true
+		return Sender{Title: owners(exact), Why: exact[0].form(), Rows: exact}, true
 	case len(named) > 0:
-		return Sender{Title: owners(named), Why: "User-Agent " + named[0].Agent}, true
+		return Sender{Title: owners(named), Why: "User-Agent " + named[0].Agent, Rows: named}, true
 	}
 	for _, a := range agents {
 		if strings.HasPrefix(string(agent), a.prefix) {
